@@ -1,0 +1,1 @@
+"""Speed, latency and accuracy, each figure a JSON file with its conditions."""

@@ -1,0 +1,1 @@
+"""What turns log-probabilities into words: the alphabet and the CTC decoders."""

@@ -1,0 +1,1 @@
+"""A bundle and audio in, transcripts out: what a device runs."""
