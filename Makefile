@@ -1,0 +1,64 @@
+# Needs python3 (3.11 or newer) with venv and pip; each environment is made once and kept until what
+# it is made from changes. PYTHON=python3.12 picks another interpreter.
+
+PYTHON ?= python3
+DEMO := .venv-demo
+TEST := .venv-test
+PIP := --disable-pip-version-check install --quiet
+
+export AUDIO
+
+.PHONY: demo test lint format coverage voices clean
+.DELETE_ON_ERROR:
+
+demo: $(DEMO)/installed  ## transcribe with the embedded model; AUDIO=path takes another recording
+	@$(DEMO)/bin/wav2edge demo $${AUDIO:+"$$AUDIO"}
+
+test: lint voices  ## lint, types, tests
+	$(TEST)/bin/pytest
+
+lint: $(TEST)/installed
+	$(TEST)/bin/ruff check
+	$(TEST)/bin/ruff format --check
+	$(TEST)/bin/mypy
+
+format: $(TEST)/installed
+	$(TEST)/bin/ruff check --fix
+	$(TEST)/bin/ruff format
+
+coverage: $(TEST)/installed voices
+	$(TEST)/bin/coverage run -m pytest
+	$(TEST)/bin/coverage report
+
+# The base install and nothing more: what a device gets, never torch.
+$(DEMO)/installed: pyproject.toml
+	@$(call fresh,$(DEMO))
+	@echo "installing wav2edge, numpy, onnxruntime, soundfile, soxr"
+	@$(DEMO)/bin/python -m pip $(PIP) --editable .
+	@touch $@
+
+$(TEST)/installed: pyproject.toml constraints.txt
+	@$(call fresh,$(TEST))
+	@echo "installing wav2edge[export,train,dev] within constraints.txt"
+	@$(TEST)/bin/python -m pip $(PIP) --constraint constraints.txt --editable ".[export,train,dev]"
+	@touch $@
+
+define fresh
+$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "wav2edge needs Python 3.11 or newer; found " + sys.version.split()[0] + ": make PYTHON=python3.x")'
+echo "making $(1)"
+$(PYTHON) -m venv --clear $(1)
+endef
+
+# Tests that make synthetic speech need these Debian programs; without them they skip and say so.
+voices:
+	@if command -v espeak-ng >/dev/null && command -v flite >/dev/null; then exit 0; fi; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo "installing espeak-ng and flite"; \
+	  export DEBIAN_FRONTEND=noninteractive; \
+	  { apt-get -qq update && apt-get -qq install -y --no-install-recommends espeak-ng flite; } \
+	    >/dev/null || echo "could not install espeak-ng and flite: tests that need them are skipped"; \
+	else echo "espeak-ng or flite is missing: tests that need them are skipped"; fi
+
+clean:
+	rm -rf .venv-demo .venv-test build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
+	find benchmarks export lm runtime tests training wav2edge -name __pycache__ -type d -prune -exec rm -rf {} +

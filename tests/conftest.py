@@ -1,0 +1,35 @@
+"""Fixtures shared by the tests: where the recordings lie, and where this checkout does."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The folder that holds pyproject.toml."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real recordings: WAV2EDGE_DATA, or shared/data beside the checkout."""
+    named = os.environ.get("WAV2EDGE_DATA")
+    folder = Path(named) if named else ROOT.parent / "shared" / "data"
+    if not (folder / "MANIFEST.tsv").is_file():
+        pytest.skip(
+            f"no recordings: {folder} holds no MANIFEST.tsv; name their folder in WAV2EDGE_DATA"
+        )
+    return folder
+
+
+@pytest.fixture(scope="session")
+def embedded_bundle() -> Path:
+    """The folder of the embedded model."""
+    folder = ROOT / "runtime" / "embedded"
+    if not (folder / "manifest.json").is_file():
+        pytest.skip("no embedded model: runtime/embedded holds no manifest.json")
+    return folder
