@@ -147,7 +147,9 @@ def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
         assert command in out
 
 
-def start(action: str, **pipes: int) -> "subprocess.Popen[str]":
+def start(
+    action: str, *, stdout: int | None = None, stderr: int | None = None
+) -> "subprocess.Popen[str]":
     """Start a process whose command `act` runs the Python source `action`."""
     code = (
         "import sys, time\n"
@@ -158,7 +160,7 @@ def start(action: str, **pipes: int) -> "subprocess.Popen[str]":
         "commands.add_parsers = add\n"
         "sys.exit(cli.main(['act']))\n"
     )
-    return subprocess.Popen([sys.executable, "-c", code], text=True, **pipes)
+    return subprocess.Popen([sys.executable, "-c", code], text=True, stdout=stdout, stderr=stderr)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT to another process")
