@@ -14,3 +14,11 @@ class Wav2EdgeError(Exception):
     def __str__(self) -> str:
         """Return the message as it was given: `KeyError` leaves would show it in quotes."""
         return Exception.__str__(self)
+
+
+class AlphabetError(Wav2EdgeError, ValueError):
+    """The tokens, or the ids that name some of them, do not fit together."""
+
+
+class LogProbsError(Wav2EdgeError, ValueError):
+    """An array of log-probabilities has a shape that its alphabet does not allow."""
