@@ -14,7 +14,7 @@ from wav2edge.lm.errors import AlphabetError, LogProbsError, Wav2EdgeError
 
 BASE = Alphabet(("<pad>", "<s>", "</s>", "<unk>", "|", *"ETAON"), 0, 4, (1, 2, 3))
 LOWER = Alphabet(("a", "b", "'", " ", "[UNK]", "[PAD]"), 5, 3, (4,))
-PHONES = Alphabet(("<pad>", "<s>", "</s>", "<unk>", "ə", "tʃ", "aː", "n", "t"), 0, None, (1, 2, 3))
+PHONES = Alphabet(("<pad>", "<s>", "</s>", "<unk>", "ə", "tʃ", "ŋə", "n", "t"), 0, None, (1, 2, 3))
 SYLLABLES = Alphabet(("_", "<unk>", "ka", "k", "a", "ㄱ", "—", "."), 0, 6, (1,))
 ALPHABETS = {"base": BASE, "lower case": LOWER, "no delimiter": PHONES, "syllables": SYLLABLES}
 
