@@ -1,0 +1,99 @@
+"""Every error of the runtime: three families under `Wav2EdgeError`, each leaf also a built-in."""
+
+from typing import TYPE_CHECKING
+
+from wav2edge.lm.errors import Wav2EdgeError
+
+if TYPE_CHECKING:
+    from .transcript import Transcript
+
+# --- audio ---------------------------------------------------------------------------------------
+
+
+class AudioError(Wav2EdgeError):
+    """Audio cannot be used, or not all of it."""
+
+    transcript: "Transcript | None" = None
+    """What was heard before the error, where a transcription had begun; nothing is lost with it."""
+
+
+class AudioNotFoundError(AudioError, FileNotFoundError):
+    """There is no such recording."""
+
+
+class AudioReadError(AudioError, OSError):
+    """The system does not let the recording be read: permissions, a folder, a broken disk."""
+
+
+class AudioFormatError(AudioError, ValueError):
+    """The bytes are no audio in a format that can be read."""
+
+
+class EmptyAudioError(AudioError, ValueError):
+    """The recording has no bytes, or a header and not one sample."""
+
+
+class TruncatedAudioError(AudioError, EOFError):
+    """The recording ends, or cannot be decoded any further, before its own header says so."""
+
+
+class SamplesError(AudioError, ValueError):
+    """Samples have a shape or values that sound cannot have: two axes, NaN, infinity, magnitude."""
+
+
+class SampleTypeError(AudioError, TypeError):
+    """Samples are of a type whose scale cannot be known."""
+
+
+class SampleRateError(AudioError, ValueError):
+    """A sample rate is missing, or none that audio has."""
+
+
+# --- bundles -------------------------------------------------------------------------------------
+
+
+class BundleError(Wav2EdgeError):
+    """A model bundle cannot be used."""
+
+
+class BundleNotFoundError(BundleError, FileNotFoundError):
+    """There is no bundle here, or a file of it is missing."""
+
+
+class BundleExistsError(BundleError, FileExistsError):
+    """Writing a bundle would destroy something that is there."""
+
+
+class ManifestError(BundleError, ValueError):
+    """The manifest is no JSON, lacks a key, or a value of it cannot be."""
+
+
+class SchemaError(BundleError, ValueError):
+    """The manifest follows a schema that this version does not know."""
+
+
+class DamagedBundleError(BundleError, ValueError):
+    """A file of the bundle is not the one that was written: size, hash or content differ."""
+
+
+class UnsafePathError(BundleError, ValueError):
+    """A file name in the manifest leads out of the bundle's folder."""
+
+
+class ModelFormatError(BundleError, ValueError):
+    """The model file is no ONNX model, or not one of ours."""
+
+
+# --- inference -----------------------------------------------------------------------------------
+
+
+class ProviderError(Wav2EdgeError, ValueError):
+    """An execution provider was asked for that is not there."""
+
+
+class ThreadsError(Wav2EdgeError, ValueError):
+    """A number of threads that cannot be."""
+
+
+class InferenceError(Wav2EdgeError, RuntimeError):
+    """The inference library failed while the model ran."""

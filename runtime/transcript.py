@@ -1,0 +1,197 @@
+"""What was heard: words, the segments that pauses make of them, and the formats they travel in."""
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+PAUSE_S = 1.0  # silence between two words that ends a segment
+
+# Subtitles: BBC and Netflix guidelines agree on two lines of 42 characters and about seven seconds.
+CUE_S = 7.0
+CUE_LINE = 42  # characters
+CUE_SHORTEST_S = 1.0  # on screen, where the next cue leaves the time
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word with its place in time."""
+
+    text: str
+    start_s: float
+    """Seconds from the start of the audio."""
+    end_s: float
+    """Seconds from the start of the audio."""
+    confidence: float
+    """0 to 1; `wav2edge.lm.greedy.SpokenWord` tells how it is made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Words with no long pause between them."""
+
+    text: str
+    start_s: float
+    """Where the first word starts."""
+    end_s: float
+    """Where the last word ends."""
+    confidence: float
+    """The geometric mean of the words' confidences."""
+    words: tuple[Word, ...]
+
+    @classmethod
+    def of(cls, words: Sequence[Word], *, separator: str = " ") -> "Segment":
+        """Make a segment of words, at least one.
+
+        Args:
+            words: In order.
+            separator: What stands between them in text.
+        """
+        logs = [math.log(max(word.confidence, 1e-30)) for word in words]
+        return cls(
+            text=separator.join(word.text for word in words),
+            start_s=words[0].start_s,
+            end_s=words[-1].end_s,
+            confidence=math.exp(math.fsum(logs) / len(logs)),
+            words=tuple(words),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """All that was heard in one recording."""
+
+    text: str
+    segments: tuple[Segment, ...]
+    duration_s: float
+    """Seconds of audio that were heard."""
+    file: str | None = None
+    """The recording's name as it was given; None for an array."""
+    separator: str = " "
+    """What stands between words in text: nothing where an alphabet has no word delimiter."""
+
+    @classmethod
+    def of(
+        cls,
+        words: Sequence[Word],
+        *,
+        duration_s: float,
+        file: str | None = None,
+        separator: str = " ",
+        pause_s: float = PAUSE_S,
+    ) -> "Transcript":
+        """Make a transcript of words.
+
+        Args:
+            words: In order; there may be none.
+            duration_s: Seconds of audio.
+            file: The recording's name.
+            separator: What stands between words in text.
+            pause_s: Silence between two words that starts a new segment.
+        """
+        parts: list[list[Word]] = [[word] for word in words[:1]]
+        for last, word in pairwise(words):
+            if word.start_s - last.end_s > pause_s:
+                parts.append([])
+            parts[-1].append(word)
+        segments = tuple(Segment.of(part, separator=separator) for part in parts)
+        text = separator.join(segment.text for segment in segments)
+        return cls(text, segments, duration_s, file, separator)
+
+    @property
+    def words(self) -> tuple[Word, ...]:
+        """The words of all segments."""
+        return tuple(word for segment in self.segments for word in segment.words)
+
+    def to_json(self) -> str:
+        """Write one line of JSON: file, text, duration_s, segments with their words.
+
+        Times have three decimals, confidences four.
+        """
+        line = {
+            "file": self.file,
+            "text": self.text,
+            "duration_s": round(self.duration_s, 3),
+            "segments": [
+                {**_entry(segment), "words": [_entry(word) for word in segment.words]}
+                for segment in self.segments
+            ],
+        }
+        written = json.dumps(line, ensure_ascii=False, allow_nan=False)
+        # A file name that is no UTF-8 holds lone surrogates; written like this they are JSON too.
+        return written.encode("utf-8", "backslashreplace").decode("utf-8")
+
+    def to_srt(self) -> str:
+        """Write SubRip subtitles; the empty text if nothing was heard."""
+        cues = [
+            f"{number}\n{_clock(start_s, ',')} --> {_clock(end_s, ',')}\n{text}\n"
+            for number, (start_s, end_s, text) in enumerate(self._cues(), start=1)
+        ]
+        return "\n".join(cues)
+
+    def to_vtt(self) -> str:
+        """Write WebVTT subtitles (https://www.w3.org/TR/webvtt1/)."""
+        cues = [
+            f"\n{_clock(start_s, '.')} --> {_clock(end_s, '.')}\n{_escaped(text)}\n"
+            for start_s, end_s, text in self._cues()
+        ]
+        return "WEBVTT\n" + "".join(cues)
+
+    def _cues(self) -> Iterator[tuple[float, float, str]]:
+        """Yield start, end and text of what is on screen at one time.
+
+        A cue is at most two lines and about seven seconds, cut between words. One that would only
+        flash stays a little longer, as far as the next one and the end of the audio allow.
+        """
+        cues = [cue for segment in self.segments for cue in _split(segment, self.separator)]
+        starts_s = [words[0].start_s for words, _ in cues]
+        for (words, text), next_s in zip(cues, [*starts_s, self.duration_s][1:], strict=True):
+            shown_s = max(words[-1].end_s, words[0].start_s + CUE_SHORTEST_S)
+            yield words[0].start_s, max(words[-1].end_s, min(shown_s, next_s)), text
+
+
+def _split(segment: Segment, separator: str) -> Iterator[tuple[list[Word], str]]:
+    """Cut a segment into words that fit on the screen together, with the lines they make."""
+    fitting: list[Word] = []
+    for word in segment.words:
+        more = [*fitting, word]
+        long = word.end_s - more[0].start_s > CUE_S
+        if fitting and (long or len(_lines(more, separator)) > 2):  # noqa: PLR2004  (two lines)
+            yield fitting, "\n".join(_lines(fitting, separator))
+            more = [word]
+        fitting = more
+    yield fitting, "\n".join(_lines(fitting, separator))
+
+
+def _lines(words: Sequence[Word], separator: str) -> list[str]:
+    """Set words in lines of `CUE_LINE` characters; a longer word has a line of its own."""
+    lines = [words[0].text]
+    for word in words[1:]:
+        longer = lines[-1] + separator + word.text
+        if len(longer) <= CUE_LINE:
+            lines[-1] = longer
+        else:
+            lines.append(word.text)
+    return lines
+
+
+def _entry(heard: Word | Segment) -> dict[str, object]:
+    return {
+        "text": heard.text,
+        "start_s": round(heard.start_s, 3),
+        "end_s": round(heard.end_s, 3),
+        "confidence": round(heard.confidence, 4),
+    }
+
+
+def _clock(time_s: float, point: str) -> str:
+    """Write a time as HH:MM:SS and milliseconds behind `point`."""
+    seconds, milliseconds = divmod(round(time_s * 1000), 1000)
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours:02}:{minutes:02}:{seconds:02}{point}{milliseconds:03}"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
