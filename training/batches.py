@@ -1,0 +1,152 @@
+"""Corpus -> endless padded batches: a mixture over kinds of speech, joined single words, augmentation, length buckets."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.utils.data import IterableDataset
+
+from . import augment
+from .corpus import Corpus, Utterance
+from .sentences import DIGITS
+from .voices import RATE_HZ
+
+# Share of utterances by kind: at the start mostly digits and short ones, which is what makes the loss leave its plateau.
+EARLY = {"digit": 0.35, "synthetic-digits": 0.2, "symbol": 0.1, "synthetic-command": 0.2, "sentence": 0.15}
+LATE = {
+    "digit": 0.24, "synthetic-digits": 0.08, "symbol": 0.06, "synthetic-number": 0.07, "synthetic-spelled": 0.06,
+    "synthetic-command": 0.17, "sentence": 0.18, "read": 0.05, "synthetic-plain": 0.075, "noise": 0.015,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Padded utterances."""
+
+    samples: torch.Tensor
+    """float32 `[batch, samples]`, zeros after each utterance's end."""
+    n_samples: torch.Tensor
+    """int64 `[batch]`."""
+    tokens: torch.Tensor
+    """int64 `[sum of n_tokens]`, the transcripts end to end."""
+    n_tokens: torch.Tensor
+    """int64 `[batch]`."""
+
+
+class Batches(IterableDataset[Batch]):
+    """Endless batches of at most `seconds` of padded audio; the same seed gives the same batches.
+
+    Args:
+        corpus: Where utterances come from.
+        token_ids: Token id of every character, the space included.
+        seed: Of everything drawn.
+        early_batches: So many batches are drawn from the easy mixture `EARLY`.
+        seconds: Padded audio of one batch.
+        max_s: Longer utterances are left out.
+    """
+
+    def __init__(
+        self, corpus: Corpus, token_ids: dict[str, int], *, seed: int, early_batches: int, seconds: float, max_s: float
+    ) -> None:
+        self._corpus, self._token_ids, self._seed = corpus, token_ids, seed
+        self._early_batches, self._seconds = early_batches, seconds
+        self._kinds: dict[str, list[Utterance]] = defaultdict(list)
+        self._words: dict[str, dict[str, list[Utterance]]] = {"digit": defaultdict(list), "symbol": defaultdict(list)}
+        for row in corpus.utterances:
+            if row.n_samples <= max_s * RATE_HZ or row.kind in ("noise", "room"):
+                self._kinds[row.kind].append(row)
+            if row.kind in self._words:
+                self._words[row.kind][row.speaker].append(row)
+        # The spoken digits among the letters join the digits, two more voices.
+        for speaker, rows in self._words["symbol"].items():
+            self._words["digit"][speaker] = [row for row in rows if row.text in DIGITS]
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Yield batches for ever."""
+        rng = np.random.default_rng(self._seed)
+        n_batches = 0
+        while True:
+            mixture = EARLY if n_batches < self._early_batches else LATE
+            for batch in self._pool(mixture, rng):
+                yield batch
+                n_batches += 1
+
+    def _pool(self, mixture: dict[str, float], rng: np.random.Generator) -> list[Batch]:
+        """Draw 256 utterances, sort them by length, cut them into batches, shuffle the batches."""
+        kinds = rng.choice(list(mixture), size=256, p=np.array(list(mixture.values())) / sum(mixture.values()))
+        spoken = sorted((self._draw(kind, rng) for kind in kinds), key=lambda pair: len(pair[0]))
+        groups: list[list[tuple[npt.NDArray[np.float32], str]]] = [[]]
+        for pair in spoken:
+            if groups[-1] and (len(groups[-1]) + 1) * len(pair[0]) > self._seconds * RATE_HZ:
+                groups.append([])
+            groups[-1].append(pair)
+        order = rng.permutation(len(groups))
+        return [self._collate(groups[i]) for i in order]
+
+    def _collate(self, pairs: list[tuple[npt.NDArray[np.float32], str]]) -> Batch:
+        n_samples = torch.tensor([len(samples) for samples, _ in pairs])
+        padded = torch.zeros(len(pairs), int(n_samples.max()))
+        for row, (samples, _) in zip(padded, pairs, strict=True):
+            row[: len(samples)] = torch.from_numpy(samples)
+        tokens = [[self._token_ids[c] for c in text] for _, text in pairs]
+        flat = torch.tensor([token for row in tokens for token in row], dtype=torch.int64)
+        return Batch(padded, n_samples, flat, torch.tensor([len(row) for row in tokens]))
+
+    def _draw(self, kind: str, rng: np.random.Generator) -> tuple[npt.NDArray[np.float32], str]:
+        if kind in self._words:
+            samples, text = self._join(self._words[kind], rng)
+        elif kind == "noise":
+            return self._only_noise(rng), ""
+        else:
+            row = self._pick(self._kinds[kind], rng)
+            samples, text = self._corpus.audio(row), row.text
+        return self._disturb(samples, rng), text
+
+    def _join(
+        self, speakers: dict[str, list[Utterance]], rng: np.random.Generator
+    ) -> tuple[npt.NDArray[np.float32], str]:
+        """Join one to seven words of one speaker with gaps of 30 to 400 ms."""
+        names = sorted(speakers)
+        rows = [self._pick(speakers[names[rng.integers(len(names))]], rng)]
+        rows += [self._pick(speakers[rows[0].speaker], rng) for _ in range(rng.integers(0, 7))]
+        pieces = []
+        for row in rows:
+            word = self._corpus.audio(row)
+            pieces += [word * np.float32(10 ** rng.uniform(-0.15, 0.15))]
+            pieces += [np.zeros(int(rng.uniform(0.03, 0.4) * RATE_HZ), np.float32)]
+        return np.concatenate(pieces[:-1]), " ".join(row.text for row in rows)
+
+    def _disturb(self, samples: npt.NDArray[np.float32], rng: np.random.Generator) -> npt.NDArray[np.float32]:
+        if rng.random() < 0.85:
+            samples = augment.change_voice(samples, float(np.exp(rng.uniform(-0.2, 0.2))))
+        before, after = rng.uniform(0.0, 0.5, size=2) * RATE_HZ
+        samples = np.pad(samples, (int(before) + 400, int(after) + 400))
+        if rng.random() < 0.2:
+            room = self._pick(self._kinds["room"], rng)
+            samples = augment.reverberate(samples, self._corpus.audio(room))
+        if rng.random() < 0.4:
+            samples = augment.tilt(samples, rng.uniform(-0.4, 0.7))
+        if rng.random() < 0.55:
+            samples = augment.add_noise(samples, self._noise(len(samples), rng), rng.uniform(3, 30))
+        else:  # no recording is digitally silent
+            samples = augment.add_noise(samples, augment.colored_noise(len(samples), 1.0, rng), rng.uniform(35, 60))
+        if rng.random() < 0.3:
+            samples = augment.telephone(samples)
+        return augment.set_level(samples, rng.uniform(-26, 12))
+
+    def _noise(self, n_samples: int, rng: np.random.Generator) -> npt.NDArray[np.float32]:
+        if rng.random() < 0.4:
+            return augment.colored_noise(n_samples, rng.uniform(0, 2), rng)
+        noise = self._corpus.audio(self._pick(self._kinds["noise"], rng))
+        return np.roll(np.resize(noise, n_samples), int(rng.integers(n_samples)))
+
+    def _only_noise(self, rng: np.random.Generator) -> npt.NDArray[np.float32]:
+        n_samples = int(rng.uniform(0.5, 6) * RATE_HZ)
+        return augment.set_level(self._noise(n_samples, rng), rng.uniform(-60, 6))
+
+    @staticmethod
+    def _pick(rows: list[Utterance], rng: np.random.Generator) -> Utterance:
+        return rows[rng.integers(len(rows))]
