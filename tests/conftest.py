@@ -33,3 +33,12 @@ def embedded_bundle() -> Path:
     if not (folder / "manifest.json").is_file():
         pytest.skip("no embedded model: runtime/embedded holds no manifest.json")
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a bundle whose model a person can predict; see tiny_bundle.py."""
+    pytest.importorskip("onnx", reason="the tiny model is built with onnx")
+    from tiny_bundle import write_tiny_bundle
+
+    return write_tiny_bundle(tmp_path_factory.mktemp("bundles") / "tiny").folder

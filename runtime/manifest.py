@@ -1,0 +1,223 @@
+"""The manifest of a bundle, schema 1: what the runtime must know of a model and cannot guess."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Self, get_type_hints
+
+from .errors import ManifestError, SchemaError
+from .frames import Geometry
+
+SCHEMA = 1
+
+_LARGEST = 1 << 20  # of any size: what is beyond is no model but an attempt on the memory
+
+
+@dataclass(frozen=True, slots=True)
+class FileFacts:
+    """What must be true of a file of the bundle."""
+
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """The facts of one model; every key of `manifest.json` but `schema`.
+
+    Keys that are not known are ignored, so that a later version can add some.
+    """
+
+    name: str
+    """What the checkpoint is called."""
+    model_type: str
+    """`wav2vec2` or `hubert`."""
+    sample_rate_hz: int
+    conv_kernels: tuple[int, ...]
+    """Of the feature encoder: the first in samples, the others in its own frames."""
+    conv_strides: tuple[int, ...]
+    hidden_size: int
+    layers: int
+    heads: int
+    head_size: int
+    vocabulary_size: int
+    position_left_frames: int
+    """What the positional convolution sees before a frame."""
+    position_right_frames: int
+    """And behind it."""
+    receptive_field_samples: int
+    hop_samples: int
+    blank_id: int
+    word_delimiter_id: int | None
+    """None: the model does not part words."""
+    special_ids: tuple[int, ...]
+    """Tokens never heard."""
+    do_normalize: bool
+    """Samples are scaled to mean 0 and variance 1 before the network."""
+    group_norm: bool
+    """The first convolution is normalised over time: `front` takes conv0_mean and conv0_root."""
+    normalization_prior: dict[str, Any] | None
+    """Statistics that a stream starts from."""
+    precision: dict[str, Any]
+    """`name`, and what each kind of layer was turned into."""
+    opset: int
+    source: dict[str, Any]
+    """Where the checkpoint came from."""
+    versions: dict[str, Any]
+    """Of the libraries that made the bundle."""
+    parity: dict[str, Any]
+    """How far the network is from the checkpoint, as measured at export."""
+    forced: bool
+    """The bundle was written although parity was not reached."""
+    files: dict[str, FileFacts]
+    """Every other file of the bundle."""
+
+    @classmethod
+    def from_json(cls, text: bytes, *, source: str) -> Self:
+        """Read a manifest, and check that its facts can be.
+
+        Args:
+            text: JSON, UTF-8.
+            source: The file's name, for messages.
+
+        Raises:
+            ManifestError: If it is no JSON object, lacks a key, or a value cannot be.
+            SchemaError: If the schema is not the one this version knows.
+        """
+        try:
+            found = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise ManifestError(f"{source} is no JSON: {error}; copy the bundle again") from error
+        if not isinstance(found, dict):
+            raise ManifestError(f"{source} is a JSON {type(found).__name__}, expected an object")
+        _check_schema(found, source)
+        values: dict[str, Any] = {}
+        for key, hint in get_type_hints(cls).items():
+            if key not in found:
+                raise ManifestError(f"{source} lacks the key {key!r}: export the model again")
+            try:
+                values[key] = _READERS[hint](found[key])
+            except _Mismatch as error:
+                raise ManifestError(
+                    f"{source}: {key} is {_shown(found[key])}, expected {error}: export the model "
+                    "again, manifests are not written by hand"
+                ) from None
+        manifest = cls(**values)
+        _check_sizes(manifest, source)
+        return manifest
+
+
+class _Mismatch(Exception):  # noqa: N818  (never leaves this module)
+    """A value is not of the type that it should be; the message names the type."""
+
+
+def _check_schema(found: Mapping[str, Any], source: str) -> None:
+    schema = found.get("schema")
+    if isinstance(schema, bool) or not isinstance(schema, int):
+        raise ManifestError(f"{source}: schema is {_shown(schema)}, expected a whole number")
+    if schema != SCHEMA:
+        remedy = "update wav2edge" if schema > SCHEMA else "export the model again"
+        raise SchemaError(
+            f"{source} follows schema {schema}, this version knows schema {SCHEMA}: {remedy}"
+        )
+
+
+def _check_sizes(manifest: Manifest, source: str) -> None:
+    """Refuse sizes that contradict each other, or that no model has."""
+    positive = {
+        "sample_rate_hz": manifest.sample_rate_hz,
+        "hidden_size": manifest.hidden_size,
+        "layers": manifest.layers,
+        "heads": manifest.heads,
+        "head_size": manifest.head_size,
+        "vocabulary_size": manifest.vocabulary_size,
+        **{f"conv_kernels[{i}]": size for i, size in enumerate(manifest.conv_kernels)},
+        **{f"conv_strides[{i}]": size for i, size in enumerate(manifest.conv_strides)},
+    }
+    for name, size in positive.items():
+        if not 0 < size <= _LARGEST:
+            raise ManifestError(f"{source}: {name} is {size}, expected 1 to {_LARGEST}")
+    for name in ("position_left_frames", "position_right_frames"):
+        if not 0 <= getattr(manifest, name) <= _LARGEST:
+            raise ManifestError(
+                f"{source}: {name} is {getattr(manifest, name)}, expected 0 or more"
+            )
+    kernels, strides = manifest.conv_kernels, manifest.conv_strides
+    if not kernels or len(kernels) != len(strides):
+        raise ManifestError(
+            f"{source} has {len(kernels)} conv_kernels and {len(strides)} conv_strides, expected "
+            "one of each for every convolution"
+        )
+    geometry = Geometry(kernels, strides, manifest.sample_rate_hz)
+    said = (manifest.receptive_field_samples, manifest.hop_samples)
+    if said != (geometry.receptive_field, geometry.hop):
+        raise ManifestError(
+            f"{source} gives receptive field and hop as {said} samples, its convolutions make "
+            f"{(geometry.receptive_field, geometry.hop)}: export the model again"
+        )
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise _Mismatch("text")
+    return value
+
+
+def _whole(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise _Mismatch("a whole number")
+    return value
+
+
+def _whole_or_none(value: object) -> int | None:
+    return None if value is None else _whole(value)
+
+
+def _truth(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise _Mismatch("true or false")
+    return value
+
+
+def _wholes(value: object) -> tuple[int, ...]:
+    if not isinstance(value, list):
+        raise _Mismatch("a list of whole numbers")
+    return tuple(_whole(one) for one in value)
+
+
+def _object(value: object) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise _Mismatch("an object")
+    return value
+
+
+def _object_or_none(value: object) -> dict[str, Any] | None:
+    return None if value is None else _object(value)
+
+
+def _files(value: object) -> dict[str, FileFacts]:
+    facts = {}
+    for name, said in _object(value).items():
+        entry = _object(said)
+        if not {"sha256", "bytes"} <= set(entry):
+            raise _Mismatch("sha256 and bytes for each file")
+        facts[name] = FileFacts(_text(entry["sha256"]), _whole(entry["bytes"]))
+    return facts
+
+
+_READERS: Mapping[object, Callable[[object], object]] = {
+    str: _text,
+    int: _whole,
+    int | None: _whole_or_none,
+    bool: _truth,
+    tuple[int, ...]: _wholes,
+    dict[str, Any]: _object,
+    dict[str, Any] | None: _object_or_none,
+    dict[str, FileFacts]: _files,
+}
+
+
+def _shown(value: object) -> str:
+    """Write a value for a message, without a page of it."""
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."  # noqa: PLR2004  (a line)

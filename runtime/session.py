@@ -1,0 +1,244 @@
+"""The door to onnxruntime: a model file, the threads it may use, and the provider that runs it.
+
+A model holds two entry points in one file (`acoustic.py` tells which). Released builds of ONNX
+Runtime run every node and demand every input, whatever `only_execute_path_to_fetches` says; so the
+entries are branches of an `If` that asks whether there are samples. `Session.run` feeds the inputs
+that it was not given with zeros whose free dimensions are 0, and the entry that was not meant costs
+a few microseconds.
+
+Threads, and that they sleep instead of spinning, are set here and nowhere else: an idle session
+uses no CPU. A provider is what was asked for, or an error.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from importlib.metadata import packages_distributions, version
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import InferenceError, ModelFormatError, ProviderError, ThreadsError
+
+Provider = str | tuple[str, Mapping[str, object]]
+"""`cpu`, `cuda`, `tensorrt`, `openvino`, `coreml`, `directml`; or one of them and its options."""
+
+Array = NDArray[np.float32]
+
+_NAMES = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+    "openvino": "OpenVINOExecutionProvider",
+    "coreml": "CoreMLExecutionProvider",
+    "directml": "DmlExecutionProvider",
+}  # ours -> ONNX Runtime's
+_COMES_WITH = {
+    "cuda": "onnxruntime-gpu",
+    "tensorrt": "onnxruntime-gpu",
+    "openvino": "onnxruntime-openvino",
+    "coreml": "onnxruntime on macOS",
+    "directml": "onnxruntime-directml",
+}
+_NO_MODEL = {"InvalidGraph", "InvalidProtobuf", "NoModel", "NoSuchFile"}  # its exceptions' names
+_MOST_THREADS = 1024
+
+
+class Session:
+    """A loaded model. It keeps nothing between two runs and may be used by several threads."""
+
+    def __init__(self, session: Any) -> None:  # noqa: ANN401  (onnxruntime has no types)
+        self._session = session
+        self.inputs: tuple[str, ...] = tuple(one.name for one in session.get_inputs())
+        self.outputs: tuple[str, ...] = tuple(one.name for one in session.get_outputs())
+        self.providers: tuple[str, ...] = tuple(map(_ours, session.get_providers()))
+        """What really runs the model, most preferred first. ONNX Runtime always adds `cpu`."""
+        self._nothing = {
+            one.name: np.zeros(
+                [size if isinstance(size, int) else 0 for size in one.shape], np.float32
+            )
+            for one in session.get_inputs()
+        }
+
+    def has_input(self, name: str) -> bool:
+        """Tell whether the model takes an input of this name."""
+        return name in self.inputs
+
+    def require(self, *, inputs: Sequence[str], outputs: Sequence[str]) -> None:
+        """Check that the model is one of ours.
+
+        Raises:
+            ModelFormatError: If it lacks an input or an output, naming which.
+        """
+        missing = [name for name in inputs if name not in self.inputs]
+        missing += [name for name in outputs if name not in self.outputs]
+        if missing:
+            raise ModelFormatError(
+                f"the model lacks {', '.join(missing)}: it has inputs {', '.join(self.inputs)} and "
+                f"outputs {', '.join(self.outputs)}; models come from wav2edge export"
+            )
+
+    def run(self, outputs: Sequence[str], feeds: Mapping[str, Array]) -> list[Array]:
+        """Run what the outputs need.
+
+        Args:
+            outputs: Names, all of one entry point.
+            feeds: float32 arrays by input name; every input of that entry point.
+
+        Returns:
+            One float32 array for each output, in their order. They are views of memory that ONNX
+            Runtime allocated for this run: nothing is copied, and nobody else holds it.
+
+        Raises:
+            InferenceError: If ONNX Runtime fails, with its own words.
+        """
+        given = {name: np.ascontiguousarray(value, np.float32) for name, value in feeds.items()}
+        try:
+            found: list[Array] = self._session.run(list(outputs), {**self._nothing, **given})
+        except Exception as error:  # its exceptions share no base of their own
+            shapes = {name: value.shape for name, value in given.items()}
+            raise InferenceError(f"inference failed on {shapes}: {_first_line(error)}") from error
+        assert all(isinstance(one, np.ndarray) and one.dtype == np.float32 for one in found)
+        return found
+
+
+def open_session(
+    model_path: str | os.PathLike[str],
+    *,
+    threads: int,
+    provider: Provider | Sequence[Provider],
+) -> Session:
+    """Load a model.
+
+    Args:
+        model_path: The ONNX file.
+        threads: Threads that one run may use, 1 or more. They sleep while nothing runs.
+        provider: What runs the model, with options if it needs some:
+            `("tensorrt", {"trt_fp16_enable": True})`. In a list the first one that can take a node
+            of the network takes it. Each provider in it must be there: a list is no way to hide
+            that one is missing.
+
+    Raises:
+        ModelFormatError: If the file is no ONNX model that this ONNX Runtime can load.
+        ProviderError: If a provider is unknown or not there, or did not start.
+        ThreadsError: If the number of threads cannot be.
+    """
+    import onnxruntime
+
+    asked = _asked(provider)
+    _check_there(asked)
+    options = _options(threads)
+    try:
+        session = onnxruntime.InferenceSession(
+            os.fspath(model_path),
+            options,
+            providers=[(_NAMES[name], dict(chosen)) for name, chosen in asked.items()],
+            enable_fallback=0,  # it would fall back to another provider, and print that it did
+        )
+    except Exception as error:  # its exceptions share no base of their own
+        if set(asked) == {"cpu"} or type(error).__name__ in _NO_MODEL:
+            raise ModelFormatError(
+                f"{os.fspath(model_path)} is no ONNX model that onnxruntime "
+                f"{version_of_runtime()} can load: {_first_line(error)}; export it again"
+            ) from error
+        raise ProviderError(
+            f"provider {', '.join(asked)} did not start: {_first_line(error)}; check its drivers "
+            "and options, or ask for cpu"
+        ) from error
+    opened = Session(session)
+    lost = [name for name in asked if name not in opened.providers]
+    if lost:
+        raise ProviderError(
+            f"provider {', '.join(lost)} is installed but did not start, {opened.providers[0]} "
+            "would have run instead: check its drivers and libraries, or ask for that one"
+        )
+    return opened
+
+
+def available_providers() -> tuple[str, ...]:
+    """List the providers of the installed ONNX Runtime, by our names where they have one."""
+    import onnxruntime
+
+    return tuple(map(_ours, onnxruntime.get_available_providers()))
+
+
+def version_of_runtime() -> str:
+    """Return the version of ONNX Runtime that is imported."""
+    import onnxruntime
+
+    return str(onnxruntime.__version__)
+
+
+def runtime_distributions() -> dict[str, str]:
+    """Find the distributions that install `onnxruntime`, and their versions.
+
+    There must be exactly one. Two (`onnxruntime` and `onnxruntime-gpu`, say) overwrite each other's
+    files, and which providers are left is an accident.
+    """
+    names = sorted(set(packages_distributions().get("onnxruntime", ())))
+    return {name: version(name) for name in names}
+
+
+def _options(threads: int) -> Any:  # noqa: ANN401  (onnxruntime has no types)
+    import onnxruntime
+
+    if isinstance(threads, bool) or not isinstance(threads, int):
+        raise ThreadsError(f"threads is {threads!r}, expected a whole number of them")
+    if not 1 <= threads <= _MOST_THREADS:
+        raise ThreadsError(f"threads is {threads}, expected 1 to {_MOST_THREADS}")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    # Patterns are kept for every length ever seen, and save no time here: memory would only grow.
+    options.enable_mem_pattern = False
+    # Whatever it logs as an error it raises as well, and the exception is what our error quotes.
+    options.log_severity_level = 4
+    return options
+
+
+def _asked(provider: Provider | Sequence[Provider]) -> dict[str, Mapping[str, object]]:
+    """Bring all the ways to ask for providers into one: name -> options, in order."""
+    asked: dict[str, Mapping[str, object]] = {}
+    for one in _listed(provider):
+        name, options = (one, {}) if isinstance(one, str) else one
+        if name not in _NAMES:
+            raise ProviderError(f"provider is {name!r}, expected one of {', '.join(_NAMES)}")
+        asked[name] = options
+    if not asked:
+        raise ProviderError(f"no provider in the list, expected at least one of {list(_NAMES)}")
+    return asked
+
+
+def _listed(provider: Provider | Sequence[Provider]) -> list[Provider]:
+    match provider:
+        case str():
+            return [provider]
+        case (str() as name, Mapping() as options):
+            return [(name, options)]
+        case [*several]:
+            return [one for each in several for one in _listed(each)]
+    raise ProviderError(
+        f"provider is {provider!r}, expected a name, a pair of name and options, or a list of them"
+    )
+
+
+def _check_there(asked: Mapping[str, object]) -> None:
+    there = available_providers()
+    for name in asked:
+        if name not in there:
+            raise ProviderError(
+                f"provider {name} is not there: onnxruntime {version_of_runtime()} has "
+                f"{', '.join(there)}; ask for one of these, or install {_COMES_WITH.get(name)} "
+                "in its place"
+            )
+
+
+def _ours(name: str) -> str:
+    return next((ours for ours, theirs in _NAMES.items() if theirs == name), name)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
