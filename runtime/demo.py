@@ -1,10 +1,7 @@
 """`wav2edge demo`: the embedded model on one recording, with word times and the cost of the work.
 
-The recording it takes by default was made by this project with a Debian voice (flite 2.2, slt):
-
-    flite -voice slt -o demo.wav -t "TEXT"
-
-with `SPOKEN` for TEXT, then stored at 16 kHz as Ogg Vorbis in `embedded/demo.ogg`.
+The recording it takes by default was made by this project with Debian's flite; `training/clips.py`
+says with which voices and words, and makes it again.
 """
 
 import argparse
@@ -16,7 +13,6 @@ if TYPE_CHECKING:
     from .transcript import Transcript
 
 CLIP = Path(__file__).with_name("embedded") / "demo.ogg"
-SPOKEN = "turn on the kitchen light. one four seven nine. set the alarm for seven thirty."
 _THREADS = 1
 
 
