@@ -231,6 +231,13 @@ def _unfinished_size(head: bytes, n_bytes: int) -> int | None:
     return None
 
 
+def version_of_decoder() -> str:
+    """Return the version of libsndfile; what formats it reads depends on it (MP3 since 1.1)."""
+    import soundfile
+
+    return str(soundfile.__libsndfile_version__)
+
+
 def _opened(source: str | os.PathLike[str], name: str) -> IO[bytes]:
     if source == STDIN:
         if sys.stdin is None or sys.stdin.isatty():

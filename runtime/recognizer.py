@@ -1,0 +1,165 @@
+"""Recordings to transcripts: the front door of the runtime.
+
+    recognizer = wav2edge.load()
+    print(recognizer.transcribe("talk.wav").text)
+
+Audio flows through in blocks and words come out of them: a recording of two hours needs no more
+memory than one of two minutes.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import SupportsIndex
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wav2edge.lm.greedy import GreedyDecoder, SpokenWord
+
+from .acoustic import AcousticModel
+from .audio import Audio, Samples
+from .bundle import MANIFEST, Bundle
+from .errors import AudioError, BundleNotFoundError
+from .session import Provider, Session, open_session
+from .transcript import Transcript, Word
+
+EMBEDDED = Path(__file__).with_name("embedded")
+"""The bundle that comes with the package."""
+
+Progress = Callable[[float, float], None]
+"""Told, after each step, the seconds of audio done and the seconds that the recording promises."""
+
+
+def load(
+    bundle: str | os.PathLike[str] | None = None,
+    *,
+    threads: int = 1,
+    provider: Provider | Sequence[Provider] = "cpu",
+) -> "Recognizer":
+    """Load a bundle, ready to transcribe.
+
+    Args:
+        bundle: Its folder; None is the model that comes with the package.
+        threads: CPU threads that one transcription may use. One is the default: the cost is
+            predictable, the rest of the device stays free, and several recordings transcribed side
+            by side scale better than one spread over threads. Idle threads sleep.
+        provider: What runs the model: `cpu`, `cuda`, `tensorrt`, `openvino`, `coreml`, `directml`,
+            one of them with options, `("cuda", {"device_id": 1})`, or a list in order of
+            preference. Each that is named must be there, or it is an error.
+
+    Raises:
+        BundleError: If the bundle cannot be used; each leaf in `errors` says why.
+        ProviderError: If a provider is unknown, absent, or does not start.
+        ThreadsError: If the number of threads cannot be.
+    """
+    if bundle is None and not (EMBEDDED / MANIFEST).is_file():
+        raise BundleNotFoundError(
+            f"no bundle was named, and this installation has no embedded model in {EMBEDDED}: name "
+            "the folder of a bundle, or install wav2edge again"
+        )
+    found = Bundle.read(EMBEDDED if bundle is None else bundle)
+    return Recognizer(found, open_session(found.model_path, threads=threads, provider=provider))
+
+
+class Recognizer:
+    """A loaded model. It keeps nothing between two recordings; threads may share it.
+
+    Args:
+        bundle: What the model is.
+        session: The model, loaded.
+
+    Raises:
+        ModelFormatError: If the session's model is not one of ours.
+    """
+
+    def __init__(self, bundle: Bundle, session: Session) -> None:
+        statistics = ["conv0_mean", "conv0_root"] if bundle.manifest.group_norm else []
+        session.require(
+            inputs=["samples", "frames", "kv", "hold", *statistics],
+            outputs=["features", "log_probs", "keys"],
+        )
+        self.bundle = bundle
+        self.providers = session.providers
+        """What runs the model, most preferred first."""
+        self._model = AcousticModel(bundle, session)
+        self._decoder = GreedyDecoder(bundle.alphabet)
+
+    @property
+    def sample_rate_hz(self) -> int:
+        """The rate that the model runs at; audio of any other is resampled to it."""
+        return self.bundle.manifest.sample_rate_hz
+
+    def transcribe(
+        self,
+        audio: str | os.PathLike[str] | Samples,
+        sample_rate: SupportsIndex | float | None = None,
+        *,
+        progress: Progress | None = None,
+    ) -> Transcript:
+        """Write down what is said in a recording.
+
+        Args:
+            audio: Path of a WAV, FLAC, Ogg, Opus or MP3 file of any rate and number of channels;
+                `-` for standard input; or mono samples `[n]`, floats in [-1, 1] or int16.
+            sample_rate: Hertz of an array. Recordings know theirs.
+            progress: Called after each step.
+
+        Returns:
+            Text, segments and words with their times. Audio shorter than one frame, or in which
+            nothing is said, gives an empty one.
+
+        Raises:
+            AudioError: If the audio is missing, empty, cut short, no audio, or holds what sound
+                cannot; each leaf in `errors` says which. What was heard before the fault is in the
+                error's `transcript`.
+            InferenceError: If ONNX Runtime fails.
+        """
+        failures: list[AudioError] = []
+        with Audio(audio, sample_rate=sample_rate, to_hz=self.sample_rate_hz) as source:
+            words: list[SpokenWord] = []
+            for new in self._words(_until_failure(source.blocks(), failures)):
+                words += new
+                if progress is not None:
+                    progress(source.duration_s, source.promised_s)
+            transcript = Transcript.of(
+                self._timed(words, source.duration_s),
+                duration_s=source.duration_s,
+                file=os.fspath(audio) if isinstance(audio, str | os.PathLike) else None,
+                separator=self.bundle.alphabet.separator,
+            )
+        for failure in failures:
+            failure.transcript = transcript if transcript.duration_s > 0 else None
+            raise failure
+        return transcript
+
+    def _words(self, blocks: Iterable[NDArray[np.float32]]) -> Iterator[tuple[SpokenWord, ...]]:
+        """Yield the words of each step, as they end."""
+        state = self._decoder.start()
+        for log_probs in self._model.log_probs(blocks):
+            words, state = self._decoder.advance(state, log_probs)
+            yield words
+        yield self._decoder.finish(state)
+
+    def _timed(self, words: Sequence[SpokenWord], duration_s: float) -> list[Word]:
+        """Give words their times: half a hop around the centres of what their frames see."""
+        center_s = self._model.geometry.center_s
+        return [
+            Word(
+                text=word.text,
+                start_s=min(max(0.0, center_s(word.start_frame - 0.5)), duration_s),
+                end_s=min(center_s(word.end_frame - 0.5), duration_s),
+                confidence=word.confidence,
+            )
+            for word in words
+        ]
+
+
+def _until_failure(
+    blocks: Iterator[NDArray[np.float32]], failures: list[AudioError]
+) -> Iterator[NDArray[np.float32]]:
+    """Pass blocks on; end where they fail, and keep the failure for when all is transcribed."""
+    try:
+        yield from blocks
+    except AudioError as error:
+        failures.append(error)
