@@ -25,7 +25,9 @@ def said(tmp_path: Path) -> Path:
     return path
 
 
-def run(*arguments: str | Path, stdin: bytes | None = None) -> "subprocess.CompletedProcess[bytes]":
+def run(
+    *arguments: str | Path, stdin: bytes | None = None, environment: dict[str, str] | None = None
+) -> "subprocess.CompletedProcess[bytes]":
     """Run the command in a process of its own."""
     return subprocess.run(
         [sys.executable, "-m", "wav2edge", *map(str, arguments)],
@@ -33,7 +35,7 @@ def run(*arguments: str | Path, stdin: bytes | None = None) -> "subprocess.Compl
         stdin=subprocess.DEVNULL if stdin is None else None,
         capture_output=True,
         check=False,
-        env={**os.environ, **environment},
+        env={**os.environ, **(environment or {})},
     )
 
 
@@ -178,7 +180,7 @@ def test_names_and_words_of_any_script_are_printed(said: Path, tiny_bundle: Path
     odd = said.with_name(os.fsdecode(b"\xff\xc3\xa4.wav"))
     shutil.copyfile(said, odd)
     locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
-    done = run("transcribe", odd, "--model", tiny_bundle, "--format", "json", **locale)
+    done = run("transcribe", odd, "--model", tiny_bundle, "--format", "json", environment=locale)
     assert (done.returncode, done.stderr) == (0, b"")
     assert os.fsencode(json.loads(done.stdout)["file"]) == os.fsencode(odd)
 
