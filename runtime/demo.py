@@ -54,13 +54,13 @@ def report(transcript: "Transcript", *, loading_s: float, work_s: float) -> list
         for word in transcript.words
     ]
     length_s = transcript.duration_s
-    factor = f"{work_s / length_s:.3f}" if length_s > 0 else "undefined for an empty recording"
+    factor = f"{work_s / length_s:.3f}" if length_s > 0 else "undefined, the recording is empty"
     return [
         transcript.text or "(no words heard)",
         "",
         f"{'start_s':>8} {'end_s':>8} {'confidence':>10}   word",
         *words,
         "",
-        f"audio {length_s:.2f} s, work {work_s:.2f} s, loading {loading_s:.2f} s, one thread",
+        f"audio {length_s:.2f} s, work {work_s:.2f} s on one thread, loading {loading_s:.2f} s",
         f"real-time factor {factor} (work / audio)",
     ]
