@@ -42,3 +42,12 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tiny_bundle import write_tiny_bundle
 
     return write_tiny_bundle(tmp_path_factory.mktemp("bundles") / "tiny").folder
+
+
+@pytest.fixture(scope="session")
+def tone_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny trained checkpoint: eight tones are eight letters. Skips where torch is absent."""
+    pytest.importorskip("torch")
+    from random_checkpoint import write_tone_checkpoint
+
+    return write_tone_checkpoint(tmp_path_factory.mktemp("tones") / "checkpoint")

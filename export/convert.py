@@ -1,0 +1,175 @@
+"""Checkpoint -> bundle: load, trace, quantize, compare, and only then write."""
+
+import importlib.metadata
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+import wav2edge
+from wav2edge.runtime.acoustic import AcousticModel
+from wav2edge.runtime.audio import Audio
+from wav2edge.runtime.bundle import Bundle
+from wav2edge.runtime.errors import BundleExistsError
+from wav2edge.runtime.normalization import Normalization
+from wav2edge.runtime.session import open_session
+
+from .checkpoint import Checkpoint, load_checkpoint
+from .commands import PRECISIONS
+from .errors import ExportError
+from .foreign import silence
+from .graph_file import OPSET, build_graph, matmul_precision, serialize
+from .parity import ParityReport, measure
+from .step_graph import StepGraph
+
+Array = npt.NDArray[np.float32]
+_PRIOR_S = 2.0  # seconds of audio that the prior of a stream's running normalisation weighs as much as
+_LARGEST = 2**31 - 2**20  # bytes; what one protobuf file can hold
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A written bundle and how it compares with its checkpoint."""
+
+    bundle: Bundle
+    parity: ParityReport
+
+
+def export(
+    source: str, out: Path, *, precision: str = "int8", verify: Sequence[Path] = (), force: bool = False,
+    revision: str | None = None, overwrite: bool = False, report: Callable[[str], None] = lambda _: None,
+) -> Exported:  # fmt: skip
+    """Turn a checkpoint into a bundle that is proved equal to it.
+
+    Args:
+        source: A folder in the layout of `transformers`, or a hub id.
+        out: The bundle's folder; it must be new or empty, or a bundle with `overwrite`.
+        precision: "int8" (dynamic, every MatMul; convolutions stay float32) or "float32".
+        verify: Recordings to compare on; none: the synthetic clips that come with this package.
+        force: Write the bundle although it drifted from the checkpoint; its manifest says so.
+        revision: Branch, tag or commit on the hub.
+        overwrite: Replace a bundle that is there.
+        report: Told what is being done, for progress.
+
+    Raises:
+        ExportError: Its leaves say what is wrong with the checkpoint, or which figure is out of bounds.
+        BundleError: The bundle cannot be written where it should be.
+        AudioError: A verification recording cannot be read.
+    """
+    if precision not in PRECISIONS:
+        raise ExportError(f"precision {precision!r} is not known: choose one of {', '.join(PRECISIONS)}")
+    if out.exists() and not overwrite and (not out.is_dir() or any(out.iterdir())):
+        raise BundleExistsError(f"{out} is there already: name a new folder, or ask for it to be replaced (--overwrite)")
+    report(f"loading {source}")
+    with silence():
+        checkpoint = load_checkpoint(source, revision)
+    clips = read_clips(verify or default_clips(), checkpoint.rate_hz)
+    step = StepGraph(checkpoint.model)
+    report("tracing and quantizing" if precision == "int8" else "tracing")
+    with silence():
+        model = build_graph(step, checkpoint.sizes, precision)
+    if model.ByteSize() > _LARGEST:
+        raise ExportError(f"{source}: the {precision} graph has {model.ByteSize() / 1e9:.1f} GB, more than one file can hold")
+    facts = manifest_facts(checkpoint, precision, matmul_precision(model), clips)
+    return _write_if_equal(checkpoint, step, serialize(model), facts, clips, out, force=force, overwrite=overwrite, report=report)
+
+
+def _write_if_equal(
+    checkpoint: Checkpoint, step: StepGraph, model: bytes, facts: dict[str, Any], clips: Sequence[Array], out: Path, *,
+    force: bool, overwrite: bool, report: Callable[[str], None],
+) -> Exported:  # fmt: skip
+    """Compare a draft in a temporary folder; write the bundle if it is equal, or if forced."""
+    tokens = checkpoint.vocabulary.tokens
+    with tempfile.TemporaryDirectory() as folder:
+        draft = Bundle.write(Path(folder) / "draft", facts, model=model, tokens=tokens)
+        session = open_session(draft.model_path, threads=1, provider="cpu")
+        parity = measure(checkpoint, AcousticModel(draft, session), step, clips, report)
+        del session
+    forced = False
+    try:
+        parity.check(facts["precision"]["name"])
+    except ExportError:
+        if not force:
+            raise
+        forced = True
+    report(f"writing {out}")
+    facts = {**facts, "parity": parity.to_dict(), "forced": forced}
+    return Exported(Bundle.write(out, facts, model=model, tokens=tokens, overwrite=overwrite), parity)
+
+
+def manifest_facts(
+    checkpoint: Checkpoint, precision: str, operators: dict[str, int], clips: Sequence[Array]
+) -> dict[str, Any]:
+    """Return the manifest without parity: what the runtime must know and where it comes from."""
+    config, sizes, words = checkpoint.config, checkpoint.sizes, checkpoint.vocabulary
+    return {
+        "name": checkpoint.name,
+        "model_type": config.model_type,
+        "sample_rate_hz": checkpoint.rate_hz,
+        "conv_kernels": list(config.conv_kernel),
+        "conv_strides": list(config.conv_stride),
+        "hidden_size": sizes.hidden,
+        "layers": sizes.layers,
+        "heads": sizes.heads,
+        "head_size": sizes.head_size,
+        "vocabulary_size": sizes.vocabulary,
+        "position_left_frames": sizes.left_frames,
+        "position_right_frames": config.num_conv_pos_embeddings - 1 - sizes.left_frames,
+        "receptive_field_samples": sizes.receptive_field,
+        "hop_samples": sizes.hop,
+        "blank_id": words.blank_id,
+        "word_delimiter_id": words.delimiter_id,
+        "special_ids": list(words.special_ids),
+        "do_normalize": checkpoint.do_normalize,
+        "group_norm": sizes.kernel is not None,
+        "normalization_prior": _prior(checkpoint, clips),
+        "precision": {"name": precision, "layers": _layers(precision), "operators": operators},
+        "opset": OPSET,
+        "source": checkpoint.source,
+        "versions": _versions(),
+        "parity": {},
+        "forced": False,
+    }
+
+
+def _layers(precision: str) -> dict[str, str]:
+    matrix = "float32" if precision == "float32" else "int8 weights per output column, uint8 activations per call"
+    return {"convolution": "float32", "attention product": "float32", "linear": matrix}
+
+
+def _prior(checkpoint: Checkpoint, clips: Sequence[Array]) -> dict[str, Any] | None:
+    """Measure what a stream's running normalisation starts from, where the checkpoint normalises over the utterance."""
+    config = checkpoint.config
+    norm = Normalization(
+        checkpoint.do_normalize, checkpoint.sizes.kernel is not None, config.conv_kernel[0], config.conv_stride[0],
+        rate_hz=checkpoint.rate_hz,
+    )  # fmt: skip
+    if not (norm.do_normalize or norm.group_norm):
+        return None
+    state = norm.start()
+    for clip in clips:
+        state = norm.heard(state, clip)
+    return state.prior(_PRIOR_S, norm)
+
+
+def default_clips() -> list[Path]:
+    """Return the synthetic clips that come with this package."""
+    return sorted((Path(__file__).parent / "clips").glob("*.ogg"))
+
+
+def read_clips(paths: Sequence[Path], rate_hz: int) -> list[Array]:
+    """Read recordings as float32 `[n]` at `rate_hz`."""
+    clips = []
+    for path in paths:
+        with Audio(path, sample_rate=None, to_hz=rate_hz) as audio:
+            clips.append(np.concatenate(list(audio.blocks())))
+    return clips
+
+
+def _versions() -> dict[str, str]:
+    libraries = ("torch", "transformers", "onnx", "onnxscript", "onnxruntime", "numpy")
+    return {"wav2edge": wav2edge.__version__} | {name: importlib.metadata.version(name) for name in libraries}

@@ -1,0 +1,181 @@
+"""Is the exported graph the checkpoint? Both are run on the same audio, offline and stepped in chunks, and compared.
+
+Offline, the reference is the `transformers` model itself. Stepped, it is the torch step graph driven by the same runtime over
+the same chunks, so that what is compared is the exported file and not the effect of chunking.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from wav2edge.lm.alphabet import Alphabet
+from wav2edge.lm.scoring import character_error_rate
+from wav2edge.runtime.acoustic import AcousticModel
+
+from .checkpoint import Checkpoint
+from .errors import ParityError
+from .step_graph import StepGraph
+
+Array = npt.NDArray[np.float32]
+
+CHUNK_MS, LOOK_AHEAD_MS, LEFT_MS = 640, 320, 4000  # the stepped comparison
+CONTEXT_INPUTS = ("frames", "kv", "hold")
+_FLOOR = -15.0  # log-probs below this are noise of the last float bits
+_TIE = 2e-3
+FLOAT32_DIFFERENCE = 1e-3
+INT8_AGREEMENT, INT8_CER, INT8_CHARACTERS = 0.98, 0.01, 200
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One way of running the model, over all clips."""
+
+    n_frames: int
+    largest_difference: float
+    """Between log-probs, where the reference exceeds -15."""
+    mean_difference: float
+    changed_frames: int
+    """Frames whose best token changed although the reference's two best differ by more than 2e-3."""
+    agreement: float
+    """Share of the reference's non-blank frames whose best token is also the graph's best within one frame; 1 if none."""
+    character_error_rate: float
+    """Between the two greedy transcripts."""
+    n_characters: int
+    """Of the reference transcripts."""
+
+
+@dataclass(frozen=True)
+class ParityReport:
+    """What goes into the manifest."""
+
+    offline: Comparison
+    stepped: Comparison
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, with the conditions of the stepped run."""
+        conditions = {"chunk_ms": CHUNK_MS, "look_ahead_ms": LOOK_AHEAD_MS, "left_ms": LEFT_MS}
+        return {"offline": asdict(self.offline), "stepped": {**asdict(self.stepped), **conditions}}
+
+    def check(self, precision: str) -> None:
+        """Refuse a graph that drifted.
+
+        Raises:
+            ParityError: With the figure that is out of bounds.
+        """
+        for name, found in (("offline", self.offline), ("stepped in chunks", self.stepped)):
+            for bad, text in _float32_faults(found) if precision == "float32" else _int8_faults(found):
+                if bad:
+                    raise ParityError(
+                        f"the {precision} graph differs from the checkpoint, {name}: {text}; nothing was written. "
+                        "Try --precision float32, other --verify recordings, or --force to write it all the same"
+                    )
+
+
+def _float32_faults(found: Comparison) -> list[tuple[bool, str]]:
+    difference, changed = found.largest_difference, found.changed_frames
+    return [
+        (not difference <= FLOAT32_DIFFERENCE, f"log-probs differ by {difference:.2e}, allowed {FLOAT32_DIFFERENCE:g}"),
+        (changed > 0, f"{changed} of {found.n_frames} frames have another best token, allowed 0"),
+    ]
+
+
+def _int8_faults(found: Comparison) -> list[tuple[bool, str]]:
+    agreement, cer = found.agreement, found.character_error_rate
+    return [
+        (not agreement >= INT8_AGREEMENT, f"{agreement:.2%} of the spoken frames agree, expected {INT8_AGREEMENT:.0%}"),
+        (
+            found.n_characters < INT8_CHARACTERS,
+            f"the checkpoint says only {found.n_characters} characters on the verification audio, too few to judge by "
+            f"({INT8_CHARACTERS} needed): give more speech with --verify",
+        ),
+        (not cer <= INT8_CER, f"character error between the transcripts {cer:.2%}, allowed {INT8_CER:.0%}"),
+    ]
+
+
+class TorchSession:
+    """The torch step graph behind the interface of the runtime's session."""
+
+    def __init__(self, step: StepGraph) -> None:
+        self._step = step
+
+    def run(self, outputs: Sequence[str], feeds: Mapping[str, Array]) -> list[Array]:
+        """Run the entry point that has these outputs."""
+        inputs = {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in feeds.items()}
+        wanted = CONTEXT_INPUTS if "log_probs" in outputs else inputs.keys() - set(CONTEXT_INPUTS)
+        entry = self._step.context if "log_probs" in outputs else self._step.front
+        with torch.no_grad():
+            found = entry(**{name: inputs[name] for name in wanted})
+        return [value.numpy() for value in (found if isinstance(found, tuple) else (found,))]
+
+
+def measure(
+    checkpoint: Checkpoint, exported: AcousticModel, step: StepGraph, clips: Sequence[Array],
+    report: Callable[[str], None] = lambda _: None,
+) -> ParityReport:  # fmt: skip
+    """Compare an exported graph with its checkpoint on `clips`, float32 `[n]` each at the checkpoint's rate."""
+    reference = AcousticModel(exported.bundle, TorchSession(step))  # type: ignore[arg-type]  # the part of Session it uses
+    words = checkpoint.vocabulary
+    alphabet = Alphabet(words.tokens, words.blank_id, words.delimiter_id, words.special_ids)
+    offline, stepped = [], []
+    for i, clip in enumerate(clips):
+        report(f"comparing with the checkpoint, clip {i + 1} of {len(clips)}")
+        logits = checkpoint.logits(torch.from_numpy(clip))
+        offline.append((torch.log_softmax(logits, dim=-1).numpy(), whole(exported, clip)))
+        stepped.append((in_chunks(reference, clip), in_chunks(exported, clip)))
+    return ParityReport(_compare(offline, alphabet), _compare(stepped, alphabet))
+
+
+def whole(model: AcousticModel, clip: Array) -> Array:
+    """Run a clip as one step that sees everything."""
+    return model.step(model.start(), clip, hold_frames=0)[0].log_probs
+
+
+def in_chunks(model: AcousticModel, clip: Array) -> Array:
+    """Run a clip in chunks, with look-ahead and limited left context."""
+    frames = {key: model.geometry.frames_for(ms) for key, ms in (("hold", LOOK_AHEAD_MS), ("left", LEFT_MS))}
+    size = model.geometry.frames_for(CHUNK_MS) * model.geometry.hop
+    state, rows = model.start(), []
+    for first in range(0, len(clip), size):
+        last = first + size >= len(clip)
+        done, state = model.step(
+            state, clip[first : first + size], hold_frames=0 if last else frames["hold"], left_frames=frames["left"]
+        )
+        rows.append(done.log_probs)
+    return np.concatenate(rows)
+
+
+def _compare(pairs: Sequence[tuple[Array, Array]], alphabet: Alphabet) -> Comparison:
+    for expected, found in pairs:
+        if expected.shape != found.shape:
+            raise ParityError(f"the graph gives log-probs of shape {found.shape}, the checkpoint {expected.shape}")
+    differences = [np.abs(found - expected)[expected > _FLOOR] for expected, found in pairs]
+    flat = np.concatenate([np.zeros(1), *differences])
+    agreed = [_agreement(expected, found, alphabet.blank_id) for expected, found in pairs]
+    n_spoken = sum(n for _, n in agreed)
+    texts = [tuple(alphabet.text(alphabet.masked(x).argmax(axis=1)) for x in pair) for pair in pairs]
+    errors = character_error_rate((a, b) for a, b in texts)
+    return Comparison(
+        n_frames=sum(len(expected) for expected, _ in pairs), largest_difference=float(flat.max()),
+        mean_difference=float(flat[1:].mean()) if len(flat) > 1 else 0.0,
+        changed_frames=sum(_changed(expected, found) for expected, found in pairs),
+        agreement=sum(n for n, _ in agreed) / n_spoken if n_spoken else 1.0,
+        character_error_rate=errors.rate, n_characters=errors.n_reference,
+    )  # fmt: skip
+
+
+def _changed(expected: Array, found: Array) -> int:
+    best = np.sort(expected, axis=1)[:, -2:]
+    clear = best[:, 1] - best[:, 0] > _TIE
+    return int((clear & (expected.argmax(axis=1) != found.argmax(axis=1))).sum())
+
+
+def _agreement(expected: Array, found: Array, blank_id: int) -> tuple[int, int]:
+    """Count the reference's non-blank frames that agree within one frame, and all of them."""
+    want, got = expected.argmax(axis=1), np.pad(found.argmax(axis=1), 1, constant_values=-1)
+    near = (got[:-2] == want) | (got[1:-1] == want) | (got[2:] == want)
+    spoken = want != blank_id
+    return int((near & spoken).sum()), int(spoken.sum())
