@@ -37,6 +37,7 @@ _BLOCK = 1 << 18  # samples over all channels that are decoded at a time: 1 MiB 
 _SLOPPY = 64  # bytes: many writers miscount their own header, which loses nobody a word
 _SLOPPY_MP3 = 2304  # samples, two MPEG frames: what encoders and decoders disagree about
 _OGG_HEADER = 27  # bytes of a page before its table of segments
+_LONGEST_GUESS = 64  # an MPEG frame of 320 kbit/s is 40 times one of 8
 _UNKNOWN_LENGTH = 0x7FFF_0000  # bytes: what writers to a pipe (ffmpeg, sox) say, or more
 _DECLARED = re.compile(  # libsndfile's log of a header that promises more than the file holds
     r"^ *(?:data|SSND|Data Size|riff|Riff size) *: (\d+) \(should be (\d+)\)", re.MULTILINE
@@ -59,13 +60,13 @@ class Recording:
 
     def __init__(self, source: str | os.PathLike[str]) -> None:
         self.name = "standard input" if source == STDIN else os.fspath(source)
+        self.n_samples = 0
+        """Samples per channel, as the header has it; trust `blocks` alone to end where they end."""
         with contextlib.ExitStack() as closing:
             self._bytes = closing.enter_context(_opened(source, self.name))
             self._sound = closing.enter_context(self._decoder())
             self._closing = closing.pop_all()
         self.rate_hz: int = self._sound.samplerate
-        self.n_samples: int = self._sound.frames
-        """Samples per channel, as the header has it; trust `blocks` alone to end where they end."""
 
     def __enter__(self) -> Self:
         return self
@@ -141,8 +142,14 @@ class Recording:
 
     def _mp3_knows_its_length(self) -> bool:
         """Tell whether the first frame counts the others; without that, libsndfile guesses."""
-        head = self._slice(0, 1 << 16)
-        return any(mark in head for mark in (b"Xing", b"Info", b"VBRI"))
+        tag = self._slice(0, 10)
+        start = 0
+        if tag[:3] == b"ID3":  # its size is four times seven bits (id3.org, ID3v2.4 section 3.1)
+            start = 10 + sum(
+                byte << shift for byte, shift in zip(tag[6:], (21, 14, 7, 0), strict=True)
+            )
+        first_frame = self._slice(start, 64)
+        return any(mark in first_frame for mark in (b"Xing", b"Info", b"VBRI"))
 
     def _ogg_is_ended(self) -> bool:
         """Tell whether the last page is whole and marked as last (RFC 3533, section 6)."""
@@ -155,11 +162,8 @@ class Recording:
         return bool(page[5] & 4) and len(page) >= body + sum(page[_OGG_HEADER:body])
 
     def _slice(self, start: int, n_bytes: int) -> bytes:
-        back_to = self._bytes.tell()
         self._bytes.seek(start)
-        found = self._bytes.read(n_bytes)
-        self._bytes.seek(back_to)
-        return found
+        return self._bytes.read(n_bytes)
 
     def _decoder(self) -> Any:  # noqa: ANN401  (soundfile has no types)
         import soundfile
@@ -173,14 +177,18 @@ class Recording:
         n_bytes = os.fstat(self._bytes.fileno()).st_size
         if n_bytes == 0:
             raise EmptyAudioError(f"{self.name} is empty: it has no bytes; record it again")
+        unfinished = _unfinished_size(self._slice(0, 1 << 16), n_bytes)
         try:
-            return Forward(
-                _Contents(self._bytes, _unfinished_size(self._slice(0, 1 << 16), n_bytes))
-            )
+            sound = Forward(_Contents(self._bytes, n_bytes, unfinished=unfinished))
+            self.n_samples = sound.frames
+            if sound.format == "MP3" and not self._mp3_knows_its_length():
+                sound.close()
+                sound = Forward(_Contents(self._bytes, n_bytes, endless=True))
         except soundfile.LibsndfileError as error:
             known = "malformed" in str(error).lower()
             why = "it starts like audio but is malformed" if known else "no known format"
             raise AudioFormatError(f"{self.name} is no audio: {why}; {_CAN_READ}") from error
+        return sound
 
 
 class _Contents:
@@ -188,24 +196,43 @@ class _Contents:
 
     Args:
         file: The file itself.
+        n_bytes: Its size.
         unfinished: Where four bytes of it are to read `FF FF FF FF` instead.
+        endless: Pretend that the file goes on. Of an MP3 that does not count its frames libsndfile
+            guesses the length from the first one, and stops there; it stops at the true end of a
+            file that it takes for a longer one.
     """
 
-    def __init__(self, file: IO[bytes], unfinished: int | None) -> None:
+    def __init__(
+        self, file: IO[bytes], n_bytes: int, *, unfinished: int | None = None, endless: bool = False
+    ) -> None:
         self._file: Any = file
         self._unfinished = unfinished
-        self.read = file.read
-        self.seek = file.seek
-        self.tell = file.tell
+        self._claimed = n_bytes * _LONGEST_GUESS if endless else n_bytes
+        # Where a tag would be: libmpg123 looks there first, and takes a file without it for broken.
+        self._tag = self._claimed - 256 if endless else self._claimed
+        self._at = 0
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._at = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at}.get(whence, self._claimed)
+        return self._at
 
     def readinto(self, buffer: Any) -> int:  # noqa: ANN401  (a buffer of cffi)
-        start = self._file.tell()
-        n_bytes: int = self._file.readinto(buffer)
+        start = self._at
+        if self._tag <= start < self._claimed:
+            n_bytes = min(len(buffer), self._claimed - start)
+            buffer[:n_bytes] = bytes(n_bytes)
+        else:
+            self._file.seek(start)
+            n_bytes = self._file.readinto(buffer)
         if self._unfinished is not None:
-            low = max(start, self._unfinished)
-            high = min(start + n_bytes, self._unfinished + 4)
+            low, high = max(start, self._unfinished), min(start + n_bytes, self._unfinished + 4)
             if low < high:
                 buffer[low - start : high - start] = bytes([255]) * (high - low)
+        self._at += n_bytes
         return n_bytes
 
 

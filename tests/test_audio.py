@@ -231,6 +231,48 @@ def test_a_wav_whose_writer_could_not_go_back_is_whole(
     np.testing.assert_array_equal(read(patched(path, riff, data)), expected)
 
 
+def without_length(path: Path) -> bytes:
+    """The bytes of an MP3 without its first frame, the one that counts the others."""
+    contents = path.read_bytes()
+    assert b"Xing" in contents[:100]
+    return contents[contents.index(contents[:2], 4) :]
+
+
+@pytest.mark.parametrize("tail", [b"", b"TAG" + bytes(125), b"APETAGEX" + bytes(200)])
+def test_an_mp3_that_does_not_count_its_frames_is_whole(tail: bytes, tmp_path: Path) -> None:
+    """An MP3 of varying bit rate is read to its end, not to where its first frame points."""
+    loud_in_the_middle = tone(480_000)  # its frames differ in size
+    path = write(tmp_path, "mp3", loud_in_the_middle)
+    path.write_bytes(without_length(path) + tail)
+    found = read(path)
+    assert 480_000 <= len(found) < 480_000 + 4 * 1152  # nothing tells how much of it is padding
+    delay = len(found) - 480_000
+    errors = [np.abs(found[shift:][:480_000] - loud_in_the_middle).max() for shift in range(delay)]
+    assert min(errors) < 0.1
+
+
+def test_a_cut_mp3_that_does_not_count_its_frames_says_so(tmp_path: Path) -> None:
+    """A cut inside a frame is told even where no length is."""
+    path = write(tmp_path, "mp3", tone(480_000))
+    contents = without_length(path)
+    path.write_bytes(contents[: contents.rindex(contents[:2]) + 4])  # the last frame's header
+    found, error = read_until_error(path)
+    assert isinstance(error, TruncatedAudioError)
+    assert len(found) > 479_000
+
+
+def test_a_tag_before_an_mp3_changes_nothing(tmp_path: Path) -> None:
+    """An ID3 tag, of whatever size and contents, moves the first frame and nothing else."""
+    path = write(tmp_path, "mp3", tone(48_000))
+    expected = read(path)
+    tag = b"ID3\4\0\0" + bytes([0, 0, 2, 0]) + b"Info" * 64
+    path.write_bytes(tag + path.read_bytes())
+    np.testing.assert_array_equal(read(path), expected)
+    contents = path.read_bytes()
+    path.write_bytes(contents[: len(contents) // 2])
+    assert isinstance(read_until_error(path)[1], TruncatedAudioError)
+
+
 def test_a_sloppy_header_is_forgiven(tmp_path: Path) -> None:
     """A header that counts itself along with the sound, as some writers do, is no cut."""
     path = write(tmp_path, "wav", tone(48_000))
