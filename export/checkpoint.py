@@ -206,7 +206,9 @@ def _vocabulary(source: str, revision: str | None, config: Any) -> Vocabulary:
         raise UnsupportedCheckpointError(f"{source}: a token holds a line break, which tokens.txt cannot hold")
     if tokenizer.do_lower_case:
         tokens = tuple(token.lower() if i != blank_id else token for i, token in enumerate(tokens))
-    delimiter_id = tokenizer.get_vocab().get(tokenizer.word_delimiter_token) if tokenizer.word_delimiter_token else None
+    # from_pretrained of transformers 5 keeps a declared delimiter only in the map; the property says "|" all the same.
+    delimiter = tokenizer.special_tokens_map.get("word_delimiter_token", tokenizer._word_delimiter_token)
+    delimiter_id = tokenizer.get_vocab().get(delimiter) if delimiter else None
     special = {i for i in (*tokenizer.all_special_ids, *(i for i in range(size) if i not in named)) if i < size}
     return Vocabulary(tokens, blank_id, delimiter_id, tuple(sorted(special - {blank_id, delimiter_id})))
 

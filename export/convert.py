@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-import wav2edge
+from wav2edge import __version__
 from wav2edge.runtime.acoustic import AcousticModel
 from wav2edge.runtime.audio import Audio
 from wav2edge.runtime.bundle import Bundle
@@ -172,4 +172,4 @@ def read_clips(paths: Sequence[Path], rate_hz: int) -> list[Array]:
 
 def _versions() -> dict[str, str]:
     libraries = ("torch", "transformers", "onnx", "onnxscript", "onnxruntime", "numpy")
-    return {"wav2edge": wav2edge.__version__} | {name: importlib.metadata.version(name) for name in libraries}
+    return {"wav2edge": __version__} | {name: importlib.metadata.version(name) for name in libraries}

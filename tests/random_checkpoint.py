@@ -84,11 +84,11 @@ def write_tone_checkpoint(folder: Path) -> Path:
         return samples.astype(np.float32), labels, "".join(letters[name] for name in names)
 
     torch.manual_seed(0)
-    config = Wav2Vec2Config(**{**TINY, **KINDS["large"], "hidden_size": 64, "conv_dim": (48,) * 7, "layerdrop": 0.0,
+    config = Wav2Vec2Config(**{**TINY, **KINDS["large"], "hidden_size": 48, "conv_dim": (32,) * 7, "layerdrop": 0.0,
         "hidden_dropout": 0.0, "mask_time_prob": 0.0, "num_conv_pos_embeddings": 8})  # fmt: skip
     model = Wav2Vec2ForCTC(config).train()
     optimizer = torch.optim.Adam(model.parameters(), lr=2e-3)
-    for _ in range(250):
+    for _ in range(70):
         batch = [sing(6) for _ in range(8)]
         logits = model(torch.from_numpy(np.stack([samples for samples, _, _ in batch]))).logits
         labels = torch.tensor([row[: logits.shape[1]] for _, row, _ in batch])

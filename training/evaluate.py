@@ -72,9 +72,9 @@ def evaluate(transcribe: Callable[[Samples], str], sets: dict[str, list[Spoken]]
 def open_model(model: Path) -> Callable[[Samples], str]:
     """Return the greedy transcription of a bundle or of a checkpoint folder."""
     if (model / "manifest.json").is_file():
-        import wav2edge
+        from wav2edge.runtime.recognizer import load
 
-        recognizer = wav2edge.load(model)
+        recognizer = load(model)
         return lambda samples: recognizer.transcribe(samples, sample_rate=RATE_HZ).text
     return _open_checkpoint(model)
 
