@@ -1,6 +1,7 @@
-"""How far one text is from another: word and character error rates. The one scorer that everything here uses.
+"""How far one text is from another: word and character error rates.
 
-Needs rapidfuzz (in the extras `export`, `train` and `bench`); a device never scores.
+The one scorer that everything here uses. Needs rapidfuzz (in the extras `export`, `train` and
+`bench`); a device never scores.
 """
 
 from collections.abc import Iterable
@@ -30,13 +31,16 @@ def word_error_rate(pairs: Iterable[tuple[str, str]]) -> ErrorRate:
     >>> word_error_rate([("TURN ON THE LIGHT", "TURN ON A LIGHT")]).rate
     0.25
     """
-    return _error_rate((tuple(reference.split()), tuple(hypothesis.split())) for reference, hypothesis in pairs)
+    return _error_rate(
+        (tuple(reference.split()), tuple(hypothesis.split())) for reference, hypothesis in pairs
+    )
 
 
 def character_error_rate(pairs: Iterable[tuple[str, str]]) -> ErrorRate:
-    """Score (reference, hypothesis) pairs by characters, runs of white space counted as one space."""
+    """Score (reference, hypothesis) pairs by characters; runs of white space count as one space."""
     return _error_rate(
-        (tuple(" ".join(reference.split())), tuple(" ".join(hypothesis.split()))) for reference, hypothesis in pairs
+        (tuple(" ".join(reference.split())), tuple(" ".join(hypothesis.split())))
+        for reference, hypothesis in pairs
     )
 
 

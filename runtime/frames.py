@@ -16,7 +16,8 @@ from dataclasses import dataclass
 class Geometry:
     """Kernels and strides of the feature encoder, and the sample rate they run at.
 
-    Source: Baevski et al. 2020 (arXiv:2006.11477), section 4.2; the published models have seven convolutions.
+    Source: Baevski et al. 2020 (arXiv:2006.11477), section 4.2; the published models have seven
+    convolutions.
 
     >>> base = Geometry((10, 3, 3, 3, 3, 2, 2), (5, 2, 2, 2, 2, 2, 2), 16_000)
     >>> base.hop, base.receptive_field, base.n_frames(16_000)
@@ -43,7 +44,10 @@ class Geometry:
         return field
 
     def n_frames(self, n_samples: int) -> int:
-        """Count the frames that fit wholly into `n_samples` samples; 0 when there are fewer than one receptive field."""
+        """Count the frames that fit wholly into `n_samples` samples.
+
+        There are 0 when there are fewer samples than one receptive field.
+        """
         return max(0, (n_samples - self.receptive_field) // self.hop + 1)
 
     def n_samples(self, n_frames: int) -> int:

@@ -1,14 +1,16 @@
 """Statistics of the audio heard so far, where a checkpoint normalises over the whole utterance.
 
-Two kinds of Wav2Vec 2.0 look at the utterance as a whole: `do_normalize` scales the samples to mean 0 and variance 1, and the
-group norm of the first convolution scales each of its channels to mean 0 and variance 1 over time. Both follow from sums over
-the input alone. The output of channel `c` at window `x` (the K samples under the kernel) is `w_c . x`, hence
+Two kinds of Wav2Vec 2.0 look at the utterance as a whole: `do_normalize` scales the samples to mean
+0 and variance 1, and the group norm of the first convolution scales each of its channels to mean 0
+and variance 1 over time. Both follow from sums over the input alone. The output of channel `c` at
+window `x` (the K samples under the kernel) is `w_c . x`, hence
 
-    mean_c = w_c . mean(x)        var_c = w_c' Cov(x) w_c = |root' w_c|^2        with Cov(x) = root root'
+    mean_c = w_c . mean(x)    var_c = w_c' Cov(x) w_c = |root' w_c|^2    with Cov(x) = root root'
 
-so K + K^2 numbers, kept here on the host, replace two per channel inside the graph: each window is counted exactly once
-however the audio is cut, offline is exact although the convolutions run in slices, and float64 costs nothing.
-Merging is Chan, Golub and LeVeque 1979 ("Updating formulae and a pairwise algorithm for computing sample variances").
+so K + K^2 numbers, kept here on the host, replace two per channel inside the graph: each window is
+counted exactly once however the audio is cut, offline is exact although the convolutions run in
+slices, and float64 costs nothing. Merging is Chan, Golub and LeVeque 1979 ("Updating formulae and a
+pairwise algorithm for computing sample variances").
 """
 
 from dataclasses import dataclass, replace
@@ -54,7 +56,10 @@ class Moments:
         return Moments(count, mean, self.scatter + other.scatter + cross)
 
     def limited(self, count: float) -> "Moments":
-        """Return the same mean and covariance with the weight of at most `count` vectors: what is old fades."""
+        """Return the same mean and covariance with the weight of at most `count` vectors.
+
+        So what is old fades.
+        """
         if self.count <= count:
             return self
         return Moments(count, self.mean, self.scatter * (count / self.count))
@@ -67,7 +72,10 @@ class Moments:
 
 @dataclass(frozen=True)
 class Normalization:
-    """What a bundle declares: which of the two normalisations its checkpoint wants, and the first convolution's shape."""
+    """What a bundle declares of normalisation.
+
+    Which of the two its checkpoint wants, and the first convolution's shape.
+    """
 
     do_normalize: bool
     group_norm: bool
@@ -79,7 +87,10 @@ class Normalization:
     rate_hz: int = 16_000
 
     def start(self, prior: dict[str, Any] | None = None) -> "NormState":
-        """Return the state before the first sample; `prior` is a bundle's `normalization_prior`, None starts from nothing."""
+        """Return the state before the first sample.
+
+        `prior` is a bundle's `normalization_prior`; None starts from nothing.
+        """
         if prior is None:
             return NormState(Moments.none(1), Moments.none(self.kernel), np.zeros(0, np.float32))
         samples, windows = (_from_json(prior[key]) for key in ("samples", "windows"))
@@ -94,21 +105,30 @@ class Normalization:
             pending = np.concatenate([state.pending, samples])
             n_windows = max(0, (len(pending) - self.kernel) // self.stride + 1)
             if n_windows:
-                view = np.lib.stride_tricks.sliding_window_view(pending, self.kernel)[:: self.stride]
+                view = np.lib.stride_tricks.sliding_window_view(pending, self.kernel)[
+                    :: self.stride
+                ]
                 merged = state.windows.merged(Moments.of(view))
-                state = replace(state, windows=merged.limited(self.memory_s * self.rate_hz / self.stride))
+                state = replace(
+                    state, windows=merged.limited(self.memory_s * self.rate_hz / self.stride)
+                )
             state = replace(state, pending=pending[n_windows * self.stride :])
         return state
 
-    def samples(self, state: "NormState", samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Return the samples as the front wants them: scaled if `do_normalize`, else as they are."""
+    def samples(
+        self, state: "NormState", samples: npt.NDArray[np.float32]
+    ) -> npt.NDArray[np.float32]:
+        """Return the samples as the front wants them: scaled if `do_normalize`, else unchanged."""
         if not self.do_normalize:
             return samples
         mean, scale = self._affine(state)
         return ((samples - mean) * scale).astype(np.float32)
 
     def front_inputs(self, state: "NormState") -> dict[str, npt.NDArray[np.float32]]:
-        """Return the front's further inputs: mean `[K]` and root of the covariance `[K, K]` if group norm, else nothing."""
+        """Return the front's further inputs.
+
+        Mean `[K]` and root of the covariance `[K, K]` if group norm, else nothing.
+        """
         if not self.group_norm:
             return {}
         mean, covariance = state.windows.mean, state.windows.covariance
@@ -136,7 +156,10 @@ class NormState:
     """Samples whose window is not complete yet."""
 
     def prior(self, count_s: float, normalization: Normalization) -> dict[str, Any]:
-        """Return this state as a bundle's `normalization_prior` that weighs as much as `count_s` seconds of audio."""
+        """Return this state as a bundle's `normalization_prior`.
+
+        It weighs as much as `count_s` seconds of audio.
+        """
         rate_hz = normalization.rate_hz
         return {
             "samples": _to_json(self.samples, count_s * rate_hz),
@@ -152,4 +175,8 @@ def _to_json(moments: Moments, count: float) -> dict[str, Any]:
 
 def _from_json(value: dict[str, Any]) -> Moments:
     covariance = np.array(value["covariance"], np.float64)
-    return Moments(float(value["count"]), np.array(value["mean"], np.float64), covariance * float(value["count"]))
+    return Moments(
+        float(value["count"]),
+        np.array(value["mean"], np.float64),
+        covariance * float(value["count"]),
+    )
