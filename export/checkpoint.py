@@ -1,7 +1,9 @@
-"""A checkpoint folder or hub id -> the torch model and every fact the runtime needs. The only door to `transformers`.
+"""A checkpoint folder or hub id -> the torch model and every fact the runtime needs.
 
-Nothing is guessed and nothing is silently re-initialised: every parameter that the graph uses must come from the file, and
-the tokenizer's and feature extractor's facts are read from their own files.
+This is the only door to `transformers`.
+
+Nothing is guessed and nothing is silently re-initialised: every parameter that the graph uses must
+come from the file, and the tokenizer's and feature extractor's facts are read from their own files.
 """
 
 import hashlib
@@ -15,10 +17,24 @@ from .errors import CheckpointNotFoundError, UnsupportedCheckpointError, Weights
 from .graph_file import Sizes
 
 SUPPORTED = {"wav2vec2": "Wav2Vec2ForCTC", "hubert": "HubertForCTC"}
-# Known to differ between published checkpoints without mattering to CTC: masking while training, the pre-training heads.
+# Known to differ between published checkpoints without mattering to CTC: masking while training,
+# the pre-training heads.
 _MAY_MISS = ("masked_spec_embed",)
-_MAY_EXCEED = ("quantizer.", "project_q.", "project_hid.", "masked_spec_embed", "label_embs_concat", "final_proj.")
-_WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin", "model.safetensors.index.json", "pytorch_model.bin.index.json")
+_MAY_EXCEED = (
+    "quantizer.",
+    "project_q.",
+    "project_hid.",
+    "masked_spec_embed",
+    "label_embs_concat",
+    "final_proj.",
+)
+_WEIGHT_FILES = (
+    "model.safetensors",
+    "pytorch_model.bin",
+    "model.safetensors.index.json",
+    "pytorch_model.bin.index.json",
+)
+_HASHED = (".safetensors", ".bin", ".json", ".pt")
 
 
 @dataclass(frozen=True)
@@ -59,14 +75,22 @@ class Checkpoint:
         for kernel, stride in zip(kernels, strides, strict=True):
             field, hop = field + (kernel - 1) * hop, hop * stride
         return Sizes(
-            hidden=config.hidden_size, layers=config.num_hidden_layers, heads=config.num_attention_heads,
-            head_size=config.hidden_size // config.num_attention_heads, vocabulary=config.vocab_size,
-            left_frames=config.num_conv_pos_embeddings // 2, receptive_field=field, hop=hop,
+            hidden=config.hidden_size,
+            layers=config.num_hidden_layers,
+            heads=config.num_attention_heads,
+            head_size=config.hidden_size // config.num_attention_heads,
+            vocabulary=config.vocab_size,
+            left_frames=config.num_conv_pos_embeddings // 2,
+            receptive_field=field,
+            hop=hop,
             kernel=kernels[0] if config.feat_extract_norm == "group" else None,
-        )  # fmt: skip
+        )
 
     def logits(self, samples: torch.Tensor) -> torch.Tensor:
-        """Run the model as `transformers` does: float32 `[n]` at `rate_hz`, raw -> logits `[frames, vocabulary]`."""
+        """Run the model as `transformers` does.
+
+        Float32 `[n]` at `rate_hz`, raw -> logits `[frames, vocabulary]`.
+        """
         if self.do_normalize:  # Wav2Vec2FeatureExtractor.zero_mean_unit_var_norm
             samples = (samples - samples.mean()) / torch.sqrt(samples.var(unbiased=False) + 1e-7)
         with torch.no_grad():
@@ -77,19 +101,23 @@ def load_checkpoint(source: str, revision: str | None = None) -> Checkpoint:
     """Load a Wav2Vec 2.0 or HuBERT CTC checkpoint.
 
     Args:
-        source: A folder in the layout of `transformers`, or a hub id such as "facebook/wav2vec2-base-960h".
+        source: A folder in the layout of `transformers`, or a hub id such as
+            "facebook/wav2vec2-base-960h".
         revision: Branch, tag or commit on the hub.
 
     Raises:
         CheckpointNotFoundError: There is no such folder, or the hub does not answer for that id.
         UnsupportedCheckpointError: The architecture has no step graph; the message says which have.
-        WeightsError: A parameter is missing from the file, or has another shape than the config says.
+        WeightsError: A parameter is missing from the file, or has another shape than the config
+            says.
     """
     folder = Path(source)
-    if not folder.is_dir() and (source.count("/") != 1 or source.startswith((".", "/", "~")) or folder.exists()):
+    if not folder.is_dir() and (
+        source.count("/") != 1 or source.startswith((".", "/", "~")) or folder.exists()
+    ):
         raise CheckpointNotFoundError(
-            f"{source!r} is neither a checkpoint folder nor a hub id: give a folder that holds config.json and "
-            "model.safetensors, or an id such as facebook/wav2vec2-base-960h"
+            f"{source!r} is neither a checkpoint folder nor a hub id: give a folder that holds "
+            "config.json and model.safetensors, or an id such as facebook/wav2vec2-base-960h"
         )
     config = _config(source, revision)
     _refuse_unsupported(source, config)
@@ -97,7 +125,12 @@ def load_checkpoint(source: str, revision: str | None = None) -> Checkpoint:
     rate_hz, do_normalize = _feature_facts(source, revision)
     name = folder.resolve().name if folder.is_dir() else source.rsplit("/", 1)[-1]
     return Checkpoint(
-        name, model, _vocabulary(source, revision, config), rate_hz, do_normalize, _provenance(source, name, revision, config)
+        name,
+        model,
+        _vocabulary(source, revision, config),
+        rate_hz,
+        do_normalize,
+        _provenance(source, name, revision, config),
     )
 
 
@@ -109,11 +142,13 @@ def _config(source: str, revision: str | None) -> Any:
     except (OSError, ValueError, KeyError) as error:
         if Path(source).is_dir() and (Path(source) / "config.json").is_file():
             raise UnsupportedCheckpointError(
-                f"{source}: config.json is not one that transformers can read ({_first_line(error)}); {_supported()}"
+                f"{source}: config.json is not one that transformers can read "
+                f"({_first_line(error)}); {_supported()}"
             ) from error
         raise CheckpointNotFoundError(
-            f"{source}: no config.json could be read ({_first_line(error)}); give a folder in the layout of transformers, "
-            "or check the hub id, the network and `huggingface-cli login` for private models"
+            f"{source}: no config.json could be read ({_first_line(error)}); give a folder in the "
+            "layout of transformers, or check the hub id, the network and `huggingface-cli login` "
+            "for private models"
         ) from error
 
 
@@ -121,23 +156,39 @@ def _refuse_unsupported(source: str, config: Any) -> None:
     """Refuse by name what the step graph cannot do."""
     kind, named = config.model_type, ", ".join(config.architectures or ["no architecture"])
     ours = kind in SUPPORTED
-    mel = " (mel input, not samples)" if kind in ("wav2vec2-bert", "seamless_m4t", "whisper") else ""
+    mel = (
+        " (mel input, not samples)" if kind in ("wav2vec2-bert", "seamless_m4t", "whisper") else ""
+    )
     reasons = (
         (not ours, f"it is of the kind {kind!r}{mel}"),
         (ours and SUPPORTED[kind] not in (config.architectures or []), f"{named} has no CTC head"),
         (getattr(config, "add_adapter", False), "add_adapter: its adapter changes the frame rate"),
-        (getattr(config, "adapter_attn_dim", None) is not None, "adapter_attn_dim: attention adapters per language (MMS)"),
-        (getattr(config, "conv_pos_batch_norm", False), "conv_pos_batch_norm: batch norm before the positional convolution"),
-        (getattr(config, "feat_extract_norm", None) not in ("group", "layer"), "feat_extract_norm is neither group nor layer"),
+        (
+            getattr(config, "adapter_attn_dim", None) is not None,
+            "adapter_attn_dim: attention adapters per language (MMS)",
+        ),
+        (
+            getattr(config, "conv_pos_batch_norm", False),
+            "conv_pos_batch_norm: batch norm before the positional convolution",
+        ),
+        (
+            getattr(config, "feat_extract_norm", None) not in ("group", "layer"),
+            "feat_extract_norm is neither group nor layer",
+        ),
     )
     for refused, reason in reasons:
         if refused:
-            raise UnsupportedCheckpointError(f"{source} cannot be exported: {reason}; {_supported()}")
+            raise UnsupportedCheckpointError(
+                f"{source} cannot be exported: {reason}; {_supported()}"
+            )
 
 
 def _supported() -> str:
     kinds = " and ".join(SUPPORTED.values())
-    return f"supported are {kinds} with raw samples as input, group norm or layer norm, and any stack of convolutions"
+    return (
+        f"supported are {kinds} with raw samples as input, group norm or layer norm, "
+        "and any stack of convolutions"
+    )
 
 
 def _model(source: str, revision: str | None, config: Any) -> Any:
@@ -145,42 +196,62 @@ def _model(source: str, revision: str | None, config: Any) -> Any:
 
     config.layerdrop = 0.0
     try:
-        # Missing and mismatched parameters are looked at below; here they must not end the load before they can be named.
+        # Missing and mismatched parameters are looked at below; here they must not end the load
+        # before they can be named.
         model, report = getattr(transformers, SUPPORTED[config.model_type]).from_pretrained(
-            source, revision=revision, config=config, dtype=torch.float32, output_loading_info=True,
-            ignore_mismatched_sizes=True, attn_implementation="eager",
-        )  # fmt: skip
+            source,
+            revision=revision,
+            config=config,
+            dtype=torch.float32,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,
+            attn_implementation="eager",
+        )
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         raise WeightsError(
-            f"{source}: the weights could not be read ({_first_line(error)}); expected one of {', '.join(_WEIGHT_FILES)}"
+            f"{source}: the weights could not be read ({_first_line(error)}); "
+            f"expected one of {', '.join(_WEIGHT_FILES)}"
         ) from error
     missing = sorted(key for key in report["missing_keys"] if not key.endswith(_MAY_MISS))
-    wrong = sorted(str(key[0] if isinstance(key, tuple) else key) for key in report["mismatched_keys"])
-    extra = sorted(key for key in report["unexpected_keys"] if not any(part in key for part in _MAY_EXCEED))
-    for keys, what in ((missing, "are missing from"), (wrong, "have another shape than config.json says in")):
+    wrong = sorted(
+        str(key[0] if isinstance(key, tuple) else key) for key in report["mismatched_keys"]
+    )
+    extra = sorted(
+        key for key in report["unexpected_keys"] if not any(part in key for part in _MAY_EXCEED)
+    )
+    for keys, what in (
+        (missing, "are missing from"),
+        (wrong, "have another shape than config.json says in"),
+    ):
         if keys:
+            unknown = f" (unknown there: {extra[0]})" if extra else ""
             raise WeightsError(
-                f"{source}: {len(keys)} parameters {what} the weights, first {keys[0]}: they would have been made up at "
-                f"random; export the checkpoint it was fine-tuned into{f' (unknown there: {extra[0]})' if extra else ''}"
+                f"{source}: {len(keys)} parameters {what} the weights, first {keys[0]}: they would "
+                "have been made up at random; export the checkpoint it was fine-tuned into"
+                f"{unknown}"
             )
     return model.eval()
 
 
 def _feature_facts(source: str, revision: str | None) -> tuple[int, bool]:
-    """Read the sample rate and `do_normalize`: getting the latter wrong costs 20-50 % relative WER, so it is never a guess."""
+    """Read the sample rate and `do_normalize`.
+
+    Getting the latter wrong costs 20-50 % relative WER, so it is never a guess.
+    """
     from transformers import Wav2Vec2FeatureExtractor
 
     try:
         values, _ = Wav2Vec2FeatureExtractor.get_feature_extractor_dict(source, revision=revision)
     except OSError as error:
         raise CheckpointNotFoundError(
-            f"{source}: preprocessor_config.json is missing ({_first_line(error)}); it must say sampling_rate and do_normalize"
+            f"{source}: preprocessor_config.json is missing ({_first_line(error)}); "
+            "it must say sampling_rate and do_normalize"
         ) from error
     absent = [key for key in ("sampling_rate", "do_normalize") if key not in values]
     if absent:
         raise UnsupportedCheckpointError(
-            f"{source}: preprocessor_config.json does not say {' and '.join(absent)}; add what the model was trained with "
-            '("sampling_rate": 16000, "do_normalize": true or false)'
+            f"{source}: preprocessor_config.json does not say {' and '.join(absent)}; add what the "
+            'model was trained with ("sampling_rate": 16000, "do_normalize": true or false)'
         )
     return int(values["sampling_rate"]), bool(values["do_normalize"])
 
@@ -189,36 +260,49 @@ def _vocabulary(source: str, revision: str | None, config: Any) -> Vocabulary:
     from transformers import Wav2Vec2CTCTokenizer
 
     try:
-        tokenizer = Wav2Vec2CTCTokenizer.from_pretrained(source, revision=revision)
+        # "main" is the tokenizer's own default; unlike the others it takes no None.
+        tokenizer = Wav2Vec2CTCTokenizer.from_pretrained(source, revision=revision or "main")
     except (OSError, ValueError, TypeError) as error:
         raise CheckpointNotFoundError(
-            f"{source}: the tokenizer could not be read ({_first_line(error)}); expected vocab.json and tokenizer_config.json"
+            f"{source}: the tokenizer could not be read ({_first_line(error)}); "
+            "expected vocab.json and tokenizer_config.json"
         ) from error
     blank_id, size = config.pad_token_id, config.vocab_size
     if blank_id is None or tokenizer.pad_token_id != blank_id:
         raise UnsupportedCheckpointError(
-            f"{source}: config.json has pad_token_id {blank_id} and the tokenizer {tokenizer.pad_token_id}; CTC's blank is the "
-            "padding token, so both must be the same id"
+            f"{source}: config.json has pad_token_id {blank_id} and the tokenizer "
+            f"{tokenizer.pad_token_id}; CTC's blank is the padding token, so both must be the same "
+            "id"
         )
     named = {id_: token for token, id_ in tokenizer.get_vocab().items() if id_ < size}
     tokens = tuple(named.get(i, f"<unused {i}>") for i in range(size))
     if any("\n" in token or "\r" in token for token in tokens):
-        raise UnsupportedCheckpointError(f"{source}: a token holds a line break, which tokens.txt cannot hold")
+        raise UnsupportedCheckpointError(
+            f"{source}: a token holds a line break, which tokens.txt cannot hold"
+        )
     if tokenizer.do_lower_case:
         tokens = tuple(token.lower() if i != blank_id else token for i, token in enumerate(tokens))
-    # from_pretrained of transformers 5 keeps a declared delimiter only in the map; the property says "|" all the same.
-    delimiter = tokenizer.special_tokens_map.get("word_delimiter_token", tokenizer._word_delimiter_token)
+    # from_pretrained of transformers 5 keeps a declared delimiter only in the map; the property
+    # says "|" all the same.
+    fallback = tokenizer._word_delimiter_token  # noqa: SLF001  (the property logs where none is set)
+    delimiter = tokenizer.special_tokens_map.get("word_delimiter_token", fallback)
     delimiter_id = tokenizer.get_vocab().get(delimiter) if delimiter else None
-    special = {i for i in (*tokenizer.all_special_ids, *(i for i in range(size) if i not in named)) if i < size}
-    return Vocabulary(tokens, blank_id, delimiter_id, tuple(sorted(special - {blank_id, delimiter_id})))
+    unused = (i for i in range(size) if i not in named)
+    special = {i for i in (*tokenizer.all_special_ids, *unused) if i < size}
+    return Vocabulary(
+        tokens, blank_id, delimiter_id, tuple(sorted(special - {blank_id, delimiter_id}))
+    )
 
 
 def _provenance(source: str, name: str, revision: str | None, config: Any) -> dict[str, Any]:
-    """Say where the weights came from without a local path: hub id and commit, or the files' hashes."""
+    """Say where the weights came from, without a local path.
+
+    That is the hub id and commit, or the files' hashes.
+    """
     folder = Path(source)
     if not folder.is_dir():
         return {"name": source, "revision": getattr(config, "_commit_hash", None) or revision}
-    files = [path for path in sorted(folder.iterdir()) if path.suffix in (".safetensors", ".bin", ".json", ".pt")]
+    files = [path for path in sorted(folder.iterdir()) if path.suffix in _HASHED]
     return {"name": name, "files": {path.name: _sha256(path) for path in files}}
 
 

@@ -13,17 +13,34 @@ def add_parsers(subparsers: "argparse._SubParsersAction[Any]") -> None:
     parser = subparsers.add_parser(
         "export",
         help="turn a checkpoint into a bundle that is proved equal to it",
-        description="Turn a Wav2Vec 2.0 or HuBERT CTC checkpoint into an ONNX bundle. The bundle is compared with the "
-        "checkpoint, offline and in chunks, and is not written if it drifted.",
+        description="Turn a Wav2Vec 2.0 or HuBERT CTC checkpoint into an ONNX bundle. The bundle "
+        "is compared with the checkpoint, offline and in chunks, and is not written if it drifted.",
     )
-    parser.add_argument("checkpoint", help="a folder in the layout of transformers, or a hub id (facebook/wav2vec2-base-960h)")
-    parser.add_argument("out", type=Path, help="folder of the bundle; it must be new or empty")
-    parser.add_argument("--precision", choices=PRECISIONS, default="int8", help="of the matrix products (default: int8)")
     parser.add_argument(
-        "--verify", type=Path, nargs="+", default=[], metavar="AUDIO", help="recordings to compare on (default: synthetic clips)"
+        "checkpoint",
+        help="a folder in the layout of transformers, or a hub id (facebook/wav2vec2-base-960h)",
+    )
+    parser.add_argument("out", type=Path, help="folder of the bundle; it must be new or empty")
+    parser.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        default="int8",
+        help="of the matrix products (default: int8)",
+    )
+    parser.add_argument(
+        "--verify",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="AUDIO",
+        help="recordings to compare on (default: synthetic clips)",
     )
     parser.add_argument("--revision", help="branch, tag or commit on the hub")
-    parser.add_argument("--force", action="store_true", help="write the bundle although it drifted; its manifest says so")
+    parser.add_argument(
+        "--force",
+        action="store_true",
+        help="write the bundle although it drifted; its manifest says so",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace a bundle that is there")
     parser.set_defaults(run=run_export)
 
@@ -33,18 +50,25 @@ def run_export(args: argparse.Namespace) -> int:
     from .convert import export
 
     exported = export(
-        args.checkpoint, args.out, precision=args.precision, verify=args.verify, force=args.force,
-        revision=args.revision, overwrite=args.overwrite, report=_progress,
-    )  # fmt: skip
+        args.checkpoint,
+        args.out,
+        precision=args.precision,
+        verify=args.verify,
+        force=args.force,
+        revision=args.revision,
+        overwrite=args.overwrite,
+        report=_progress,
+    )
     _progress("")
     manifest, parity = exported.bundle.manifest, exported.parity
     n_bytes = sum(facts.bytes for facts in manifest.files.values())
     print(f"{args.out}: {manifest.name}, {manifest.precision['name']}, {n_bytes / 1e6:.1f} MB")
     for name, found in (("offline", parity.offline), ("in chunks", parity.stepped)):
         print(
-            f"  {name}: log-probs differ by at most {found.largest_difference:.1e} (mean {found.mean_difference:.1e}), "
-            f"{found.agreement:.2%} of the spoken frames agree, character error {found.character_error_rate:.2%} "
-            f"over {found.n_characters} characters"
+            f"  {name}: log-probs differ by at most {found.largest_difference:.1e} "
+            f"(mean {found.mean_difference:.1e}), "
+            f"{found.agreement:.2%} of the spoken frames agree, "
+            f"character error {found.character_error_rate:.2%} over {found.n_characters} characters"
         )
     if manifest.forced:
         print("  beyond the limits, written because of --force", file=sys.stderr)

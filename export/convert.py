@@ -27,7 +27,8 @@ from .parity import ParityReport, measure
 from .step_graph import StepGraph
 
 Array = npt.NDArray[np.float32]
-_PRIOR_S = 2.0  # seconds of audio that the prior of a stream's running normalisation weighs as much as
+# Seconds of audio that the prior of a stream's running normalisation weighs as much as.
+_PRIOR_S = 2.0
 _LARGEST = 2**31 - 2**20  # bytes; what one protobuf file can hold
 
 
@@ -39,10 +40,17 @@ class Exported:
     parity: ParityReport
 
 
-def export(
-    source: str, out: Path, *, precision: str = "int8", verify: Sequence[Path] = (), force: bool = False,
-    revision: str | None = None, overwrite: bool = False, report: Callable[[str], None] = lambda _: None,
-) -> Exported:  # fmt: skip
+def export(  # noqa: PLR0913  (all but two are keywords with a default)
+    source: str,
+    out: Path,
+    *,
+    precision: str = "int8",
+    verify: Sequence[Path] = (),
+    force: bool = False,
+    revision: str | None = None,
+    overwrite: bool = False,
+    report: Callable[[str], None] = lambda _: None,
+) -> Exported:
     """Turn a checkpoint into a bundle that is proved equal to it.
 
     Args:
@@ -56,14 +64,19 @@ def export(
         report: Told what is being done, for progress.
 
     Raises:
-        ExportError: Its leaves say what is wrong with the checkpoint, or which figure is out of bounds.
+        ExportError: Its leaves say what is wrong with the checkpoint, or which figure is out of
+            bounds.
         BundleError: The bundle cannot be written where it should be.
         AudioError: A verification recording cannot be read.
     """
     if precision not in PRECISIONS:
-        raise ExportError(f"precision {precision!r} is not known: choose one of {', '.join(PRECISIONS)}")
+        raise ExportError(
+            f"precision {precision!r} is not known: choose one of {', '.join(PRECISIONS)}"
+        )
     if out.exists() and not overwrite and (not out.is_dir() or any(out.iterdir())):
-        raise BundleExistsError(f"{out} is there already: name a new folder, or ask for it to be replaced (--overwrite)")
+        raise BundleExistsError(
+            f"{out} is there already: name a new folder, or ask for it to be replaced (--overwrite)"
+        )
     report(f"loading {source}")
     with silence():
         checkpoint = load_checkpoint(source, revision)
@@ -73,32 +86,48 @@ def export(
     with silence():
         model = build_graph(step, checkpoint.sizes, precision)
     if model.ByteSize() > _LARGEST:
-        raise ExportError(f"{source}: the {precision} graph has {model.ByteSize() / 1e9:.1f} GB, more than one file can hold")
+        raise ExportError(
+            f"{source}: the {precision} graph has {model.ByteSize() / 1e9:.1f} GB, "
+            "more than one file can hold"
+        )
     facts = manifest_facts(checkpoint, precision, matmul_precision(model), clips)
-    return _write_if_equal(checkpoint, step, serialize(model), facts, clips, out, force=force, overwrite=overwrite, report=report)
+    tokens, data = checkpoint.vocabulary.tokens, serialize(model)
+    parity = _measure_draft(checkpoint, step, data, facts, clips, report)
+    forced = _drifted(parity, precision, force=force)
+    report(f"writing {out}")
+    facts = {**facts, "parity": parity.to_dict(), "forced": forced}
+    return Exported(
+        Bundle.write(out, facts, model=data, tokens=tokens, overwrite=overwrite), parity
+    )
 
 
-def _write_if_equal(
-    checkpoint: Checkpoint, step: StepGraph, model: bytes, facts: dict[str, Any], clips: Sequence[Array], out: Path, *,
-    force: bool, overwrite: bool, report: Callable[[str], None],
-) -> Exported:  # fmt: skip
-    """Compare a draft in a temporary folder; write the bundle if it is equal, or if forced."""
+def _measure_draft(
+    checkpoint: Checkpoint,
+    step: StepGraph,
+    model: bytes,
+    facts: dict[str, Any],
+    clips: Sequence[Array],
+    report: Callable[[str], None],
+) -> ParityReport:
+    """Write the bundle into a temporary folder and compare that with its checkpoint."""
     tokens = checkpoint.vocabulary.tokens
     with tempfile.TemporaryDirectory() as folder:
         draft = Bundle.write(Path(folder) / "draft", facts, model=model, tokens=tokens)
         session = open_session(draft.model_path, threads=1, provider="cpu")
         parity = measure(checkpoint, AcousticModel(draft, session), step, clips, report)
         del session
-    forced = False
+    return parity
+
+
+def _drifted(parity: ParityReport, precision: str, *, force: bool) -> bool:
+    """Return whether the graph drifted; that is an error unless the bundle is forced."""
     try:
-        parity.check(facts["precision"]["name"])
+        parity.check(precision)
     except ExportError:
         if not force:
             raise
-        forced = True
-    report(f"writing {out}")
-    facts = {**facts, "parity": parity.to_dict(), "forced": forced}
-    return Exported(Bundle.write(out, facts, model=model, tokens=tokens, overwrite=overwrite), parity)
+        return True
+    return False
 
 
 def manifest_facts(
@@ -137,17 +166,27 @@ def manifest_facts(
 
 
 def _layers(precision: str) -> dict[str, str]:
-    matrix = "float32" if precision == "float32" else "int8 weights per output column, uint8 activations per call"
+    matrix = (
+        "float32"
+        if precision == "float32"
+        else "int8 weights per output column, uint8 activations per call"
+    )
     return {"convolution": "float32", "attention product": "float32", "linear": matrix}
 
 
 def _prior(checkpoint: Checkpoint, clips: Sequence[Array]) -> dict[str, Any] | None:
-    """Measure what a stream's running normalisation starts from, where the checkpoint normalises over the utterance."""
+    """Measure what a stream's running normalisation starts from.
+
+    Only where the checkpoint normalises over the utterance.
+    """
     config = checkpoint.config
     norm = Normalization(
-        checkpoint.do_normalize, checkpoint.sizes.kernel is not None, config.conv_kernel[0], config.conv_stride[0],
+        checkpoint.do_normalize,
+        checkpoint.sizes.kernel is not None,
+        config.conv_kernel[0],
+        config.conv_stride[0],
         rate_hz=checkpoint.rate_hz,
-    )  # fmt: skip
+    )
     if not (norm.do_normalize or norm.group_norm):
         return None
     state = norm.start()
@@ -172,4 +211,6 @@ def read_clips(paths: Sequence[Path], rate_hz: int) -> list[Array]:
 
 def _versions() -> dict[str, str]:
     libraries = ("torch", "transformers", "onnx", "onnxscript", "onnxruntime", "numpy")
-    return {"wav2edge": __version__} | {name: importlib.metadata.version(name) for name in libraries}
+    return {"wav2edge": __version__} | {
+        name: importlib.metadata.version(name) for name in libraries
+    }

@@ -1,10 +1,12 @@
-"""Keep torch, transformers and the quantizer from talking: what they have to say becomes typed errors or progress here."""
+"""Keep torch, transformers and the quantizer from talking.
+
+What they have to say becomes typed errors or progress here.
+"""
 
 import contextlib
 import logging
 import warnings
 from collections.abc import Iterator
-
 
 
 @contextlib.contextmanager

@@ -1,18 +1,20 @@
-"""The step graph as one ONNX file: traced by torch, quantized, and put together without a trace of the machine.
+"""The step graph as one ONNX file.
+
+Traced by torch, quantized, and put together without a trace of the machine.
 
 The two entry points become the branches of one `If`, chosen by whether there are samples:
 
     samples [1, n > 0]  -> front:   features              (log_probs and keys come back empty)
     samples [1, 0]      -> context: log_probs and keys     (features comes back empty)
 
-so one file, one session and one copy of the weights serve both, and a run computes only what was asked for.
+so one file, one session and one copy of the weights serve both, and a run computes only what was
+asked for.
 """
 
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -50,7 +52,8 @@ def build_graph(step: StepGraph, sizes: Sizes, precision: str) -> onnx.ModelProt
         precision: "float32", or "int8": dynamic int8 for every MatMul with a constant factor.
 
     Returns:
-        The model, checked, free of names and paths of the machine; identical input and versions give identical bytes.
+        The model, checked, free of names and paths of the machine; identical input and versions
+        give identical bytes.
     """
     front = _trace(step.front, _front_inputs(sizes), ("features",))
     context = _trace(step.context, _context_inputs(sizes), ("log_probs", "keys"))
@@ -62,7 +65,10 @@ def build_graph(step: StepGraph, sizes: Sizes, precision: str) -> onnx.ModelProt
 
 
 def matmul_precision(model: onnx.ModelProto) -> dict[str, int]:
-    """Count the operators that multiply matrices, by kind, in both branches: what `precision.layers` reports."""
+    """Count the operators that multiply matrices, by kind, in both branches.
+
+    It is what `precision.layers` reports.
+    """
     counts: dict[str, int] = {}
     for branch in model.graph.node[-1].attribute:
         for node in branch.g.node:
@@ -79,7 +85,8 @@ class _Input:
 
 
 def _front_inputs(sizes: Sizes) -> dict[str, _Input]:
-    # Lengths are drawn apart from each other and from 0 and 1, which torch.export would take for constants.
+    # Lengths are drawn apart from each other and from 0 and 1, which torch.export would take for
+    # constants.
     inputs = {"samples": _Input(torch.randn(1, sizes.receptive_field + 7 * sizes.hop + 3), 1)}
     if sizes.kernel is not None:
         inputs["conv0_mean"] = _Input(torch.randn(sizes.kernel))
@@ -95,15 +102,23 @@ def _context_inputs(sizes: Sizes) -> dict[str, _Input]:
     }
 
 
-def _trace(module: torch.nn.Module, inputs: Mapping[str, _Input], outputs: tuple[str, ...]) -> onnx.ModelProto:
+def _trace(
+    module: torch.nn.Module, inputs: Mapping[str, _Input], outputs: tuple[str, ...]
+) -> onnx.ModelProto:
     shapes = {
         name: None if given.dynamic is None else {given.dynamic: torch.export.Dim.DYNAMIC}
         for name, given in inputs.items()
     }
     program = torch.onnx.export(
-        module.eval(), kwargs={name: given.example for name, given in inputs.items()}, dynamic_shapes=shapes,
-        input_names=list(inputs), output_names=list(outputs), opset_version=OPSET, dynamo=True, verbose=False,
-    )  # fmt: skip
+        module.eval(),
+        kwargs={name: given.example for name, given in inputs.items()},
+        dynamic_shapes=shapes,
+        input_names=list(inputs),
+        output_names=list(outputs),
+        opset_version=OPSET,
+        dynamo=True,
+        verbose=False,
+    )
     if program is None:
         raise RuntimeError("torch.onnx.export returned no program")
     return program.model_proto
@@ -116,14 +131,21 @@ def _quantize(model: onnx.ModelProto) -> onnx.ModelProto:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "quantized.onnx"
         quantize_dynamic(
-            model, path, op_types_to_quantize=["MatMul"], per_channel=True, weight_type=QuantType.QInt8,
+            model,
+            path,
+            op_types_to_quantize=["MatMul"],
+            per_channel=True,
+            weight_type=QuantType.QInt8,
             extra_options={"MatMulConstBOnly": True},
-        )  # fmt: skip
+        )
         return onnx.load(path)
 
 
 def _clean(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Drop what tracing leaves behind: source paths and line numbers in metadata, shapes that onnxruntime infers anyway."""
+    """Drop what tracing leaves behind.
+
+    Source paths and line numbers in metadata, and shapes that onnxruntime infers anyway.
+    """
     graph = model.graph
     for holder in (model, graph, *graph.node, *graph.initializer, *graph.input, *graph.output):
         holder.doc_string = ""
@@ -139,7 +161,8 @@ def _join(front: onnx.ModelProto, context: onnx.ModelProto, sizes: Sizes) -> onn
         "keys": (sizes.layers, 2, sizes.heads, 0, sizes.head_size),
     }
     inputs = [*front.graph.input, *context.graph.input]
-    # The weights stand outside the branches: inside, onnxruntime copies them several times while loading.
+    # The weights stand outside the branches: inside, onnxruntime copies them several times while
+    # loading.
     weights: list[TensorProto] = []
     branches = {
         "then_branch": _branch(front, "front", empty, weights),
@@ -151,22 +174,34 @@ def _join(front: onnx.ModelProto, context: onnx.ModelProto, sizes: Sizes) -> onn
         helper.make_node("If", ["has_samples"], list(empty), **branches),
     ]
     outputs = [
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, [f"{name}_{i}" if d == 0 else d for i, d in enumerate(shape)])
+        helper.make_tensor_value_info(
+            name, TensorProto.FLOAT, [f"{name}_{i}" if d == 0 else d for i, d in enumerate(shape)]
+        )
         for name, shape in empty.items()
     ]
     graph = helper.make_graph(nodes, "step", inputs, outputs, weights)
-    opsets = {entry.domain: entry.version for model in (front, context) for entry in model.opset_import}
+    opsets = {
+        entry.domain: entry.version for model in (front, context) for entry in model.opset_import
+    }
     model = helper.make_model(
-        graph, producer_name=_PRODUCER, opset_imports=[helper.make_opsetid(*item) for item in sorted(opsets.items())]
+        graph,
+        producer_name=_PRODUCER,
+        opset_imports=[helper.make_opsetid(*item) for item in sorted(opsets.items())],
     )
     model.ir_version = min(front.ir_version, 10)
     return model
 
 
 def _branch(
-    model: onnx.ModelProto, prefix: str, outputs: Mapping[str, tuple[int, ...]], weights: list[TensorProto]
+    model: onnx.ModelProto,
+    prefix: str,
+    outputs: Mapping[str, tuple[int, ...]],
+    weights: list[TensorProto],
 ) -> onnx.GraphProto:
-    """Turn a model's graph into a branch: names of its own, inputs and weights captured from outside, absent outputs empty."""
+    """Turn a model's graph into a branch.
+
+    It has names of its own, inputs and weights captured from outside, and absent outputs empty.
+    """
     captured = {value.name for value in model.graph.input}
     names: dict[str, str] = {"": ""} | {name: name for name in captured}
     graph = onnx.GraphProto(name=prefix)
@@ -189,6 +224,6 @@ def _branch(
     return graph
 
 
-def serialize(model: Any) -> bytes:
+def serialize(model: onnx.ModelProto) -> bytes:
     """Return the bytes of `model.onnx`."""
     return bytes(model.SerializeToString(deterministic=True))

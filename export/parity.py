@@ -1,12 +1,15 @@
-"""Is the exported graph the checkpoint? Both are run on the same audio, offline and stepped in chunks, and compared.
+"""Is the exported graph the checkpoint?
 
-Offline, the reference is the `transformers` model itself. Stepped, it is the torch step graph driven by the same runtime over
-the same chunks, so that what is compared is the exported file and not the effect of chunking.
+Both are run on the same audio, offline and stepped in chunks, and compared.
+
+Offline, the reference is the `transformers` model itself. Stepped, it is the torch step graph
+driven by the same runtime over the same chunks, so that what is compared is the exported file and
+not the effect of chunking.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +22,9 @@ from wav2edge.runtime.acoustic import AcousticModel
 from .checkpoint import Checkpoint
 from .errors import ParityError
 from .step_graph import StepGraph
+
+if TYPE_CHECKING:
+    from wav2edge.runtime.session import Session
 
 Array = npt.NDArray[np.float32]
 
@@ -39,9 +45,12 @@ class Comparison:
     """Between log-probs, where the reference exceeds -15."""
     mean_difference: float
     changed_frames: int
-    """Frames whose best token changed although the reference's two best differ by more than 2e-3."""
+    """Frames whose best token changed although the reference's two best differ by over 2e-3."""
     agreement: float
-    """Share of the reference's non-blank frames whose best token is also the graph's best within one frame; 1 if none."""
+    """Share of the reference's non-blank frames that agree; 1 if none.
+
+    To agree, a frame's best token must also be the graph's best within one frame.
+    """
     character_error_rate: float
     """Between the two greedy transcripts."""
     n_characters: int
@@ -67,18 +76,23 @@ class ParityReport:
             ParityError: With the figure that is out of bounds.
         """
         for name, found in (("offline", self.offline), ("stepped in chunks", self.stepped)):
-            for bad, text in _float32_faults(found) if precision == "float32" else _int8_faults(found):
+            faults = _float32_faults(found) if precision == "float32" else _int8_faults(found)
+            for bad, text in faults:
                 if bad:
                     raise ParityError(
-                        f"the {precision} graph differs from the checkpoint, {name}: {text}; nothing was written. "
-                        "Try --precision float32, other --verify recordings, or --force to write it all the same"
+                        f"the {precision} graph differs from the checkpoint, {name}: {text}; "
+                        "nothing was written. Try --precision float32, other --verify recordings, "
+                        "or --force to write it all the same"
                     )
 
 
 def _float32_faults(found: Comparison) -> list[tuple[bool, str]]:
     difference, changed = found.largest_difference, found.changed_frames
     return [
-        (not difference <= FLOAT32_DIFFERENCE, f"log-probs differ by {difference:.2e}, allowed {FLOAT32_DIFFERENCE:g}"),
+        (
+            not difference <= FLOAT32_DIFFERENCE,
+            f"log-probs differ by {difference:.2e}, allowed {FLOAT32_DIFFERENCE:g}",
+        ),
         (changed > 0, f"{changed} of {found.n_frames} frames have another best token, allowed 0"),
     ]
 
@@ -86,13 +100,22 @@ def _float32_faults(found: Comparison) -> list[tuple[bool, str]]:
 def _int8_faults(found: Comparison) -> list[tuple[bool, str]]:
     agreement, cer = found.agreement, found.character_error_rate
     return [
-        (not agreement >= INT8_AGREEMENT, f"{agreement:.2%} of the spoken frames agree, expected {INT8_AGREEMENT:.0%}"),
+        (
+            not agreement >= INT8_AGREEMENT,
+            f"{agreement:.2%} of the spoken frames agree, expected {INT8_AGREEMENT:.0%}",
+        ),
         (
             found.n_characters < INT8_CHARACTERS,
-            f"the checkpoint says only {found.n_characters} characters on the verification audio, too few to judge by "
-            f"({INT8_CHARACTERS} needed): give more speech with --verify",
+            (
+                f"the checkpoint says only {found.n_characters} characters on the verification "
+                f"audio, too few to judge by ({INT8_CHARACTERS} needed): give more speech with "
+                "--verify"
+            ),
         ),
-        (not cer <= INT8_CER, f"character error between the transcripts {cer:.2%}, allowed {INT8_CER:.0%}"),
+        (
+            not cer <= INT8_CER,
+            f"character error between the transcripts {cer:.2%}, allowed {INT8_CER:.0%}",
+        ),
     ]
 
 
@@ -104,7 +127,9 @@ class TorchSession:
 
     def run(self, outputs: Sequence[str], feeds: Mapping[str, Array]) -> list[Array]:
         """Run the entry point that has these outputs."""
-        inputs = {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in feeds.items()}
+        inputs = {
+            name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in feeds.items()
+        }
         wanted = CONTEXT_INPUTS if "log_probs" in outputs else inputs.keys() - set(CONTEXT_INPUTS)
         entry = self._step.context if "log_probs" in outputs else self._step.front
         with torch.no_grad():
@@ -113,11 +138,18 @@ class TorchSession:
 
 
 def measure(
-    checkpoint: Checkpoint, exported: AcousticModel, step: StepGraph, clips: Sequence[Array],
+    checkpoint: Checkpoint,
+    exported: AcousticModel,
+    step: StepGraph,
+    clips: Sequence[Array],
     report: Callable[[str], None] = lambda _: None,
-) -> ParityReport:  # fmt: skip
-    """Compare an exported graph with its checkpoint on `clips`, float32 `[n]` each at the checkpoint's rate."""
-    reference = AcousticModel(exported.bundle, TorchSession(step))  # type: ignore[arg-type]  # the part of Session it uses
+) -> ParityReport:
+    """Compare an exported graph with its checkpoint.
+
+    `clips` are float32 `[n]` each at the checkpoint's rate.
+    """
+    session = cast("Session", TorchSession(step))  # the part of it that AcousticModel uses
+    reference = AcousticModel(exported.bundle, session)
     words = checkpoint.vocabulary
     alphabet = Alphabet(words.tokens, words.blank_id, words.delimiter_id, words.special_ids)
     offline, stepped = [], []
@@ -136,13 +168,19 @@ def whole(model: AcousticModel, clip: Array) -> Array:
 
 def in_chunks(model: AcousticModel, clip: Array) -> Array:
     """Run a clip in chunks, with look-ahead and limited left context."""
-    frames = {key: model.geometry.frames_for(ms) for key, ms in (("hold", LOOK_AHEAD_MS), ("left", LEFT_MS))}
+    frames = {
+        key: model.geometry.frames_for(ms)
+        for key, ms in (("hold", LOOK_AHEAD_MS), ("left", LEFT_MS))
+    }
     size = model.geometry.frames_for(CHUNK_MS) * model.geometry.hop
     state, rows = model.start(), []
     for first in range(0, len(clip), size):
         last = first + size >= len(clip)
         done, state = model.step(
-            state, clip[first : first + size], hold_frames=0 if last else frames["hold"], left_frames=frames["left"]
+            state,
+            clip[first : first + size],
+            hold_frames=0 if last else frames["hold"],
+            left_frames=frames["left"],
         )
         rows.append(done.log_probs)
     return np.concatenate(rows)
@@ -151,20 +189,26 @@ def in_chunks(model: AcousticModel, clip: Array) -> Array:
 def _compare(pairs: Sequence[tuple[Array, Array]], alphabet: Alphabet) -> Comparison:
     for expected, found in pairs:
         if expected.shape != found.shape:
-            raise ParityError(f"the graph gives log-probs of shape {found.shape}, the checkpoint {expected.shape}")
+            raise ParityError(
+                f"the graph gives log-probs of shape {found.shape}, the checkpoint {expected.shape}"
+            )
     differences = [np.abs(found - expected)[expected > _FLOOR] for expected, found in pairs]
     flat = np.concatenate([np.zeros(1), *differences])
     agreed = [_agreement(expected, found, alphabet.blank_id) for expected, found in pairs]
     n_spoken = sum(n for _, n in agreed)
-    texts = [tuple(alphabet.text(alphabet.masked(x).argmax(axis=1)) for x in pair) for pair in pairs]
+    texts = [
+        tuple(alphabet.text(alphabet.masked(x).argmax(axis=1)) for x in pair) for pair in pairs
+    ]
     errors = character_error_rate((a, b) for a, b in texts)
     return Comparison(
-        n_frames=sum(len(expected) for expected, _ in pairs), largest_difference=float(flat.max()),
+        n_frames=sum(len(expected) for expected, _ in pairs),
+        largest_difference=float(flat.max()),
         mean_difference=float(flat[1:].mean()) if len(flat) > 1 else 0.0,
         changed_frames=sum(_changed(expected, found) for expected, found in pairs),
         agreement=sum(n for n, _ in agreed) / n_spoken if n_spoken else 1.0,
-        character_error_rate=errors.rate, n_characters=errors.n_reference,
-    )  # fmt: skip
+        character_error_rate=errors.rate,
+        n_characters=errors.n_reference,
+    )
 
 
 def _changed(expected: Array, found: Array) -> int:

@@ -2,11 +2,14 @@
 
 Two modules, exported into one ONNX file (see `wav2edge.runtime.acoustic` for how they are driven):
 
-* `Front`: samples -> projected features. The group norm of the first convolution takes its statistics from outside, as the
-  mean and the covariance root of the samples under the kernel (see `wav2edge.runtime.normalization`).
-* `Context`: features -> log-probs, with the keys and values of the past as an input and those of the new frames as an output.
+* `Front`: samples -> projected features. The group norm of the first convolution takes its
+  statistics from outside, as the mean and the covariance root of the samples under the kernel (see
+  `wav2edge.runtime.normalization`).
+* `Context`: features -> log-probs, with the keys and values of the past as an input and those of
+  the new frames as an output.
 
-Sources: Baevski et al. 2020 (arXiv:2006.11477), section 2; the modules are those of `transformers`, checked against it.
+Sources: Baevski et al. 2020 (arXiv:2006.11477), section 2; the modules are those of `transformers`,
+checked against it.
 """
 
 from typing import Any
@@ -28,16 +31,28 @@ class Front(nn.Module):
         self.projection = base.feature_projection
         self.group_norm = base.config.feat_extract_norm == "group"
 
-    def forward(self, samples: Tensor, conv0_mean: Tensor | None = None, conv0_root: Tensor | None = None) -> Tensor:
-        """Convolve and project; `conv0_mean` `[K]` and `conv0_root` `[K, K]` belong to the group-norm kind."""
+    def forward(
+        self, samples: Tensor, conv0_mean: Tensor | None = None, conv0_root: Tensor | None = None
+    ) -> Tensor:
+        """Convolve and project.
+
+        `conv0_mean` `[K]` and `conv0_root` `[K, K]` belong to the group-norm kind.
+        """
         hidden = samples[:, None]
         for i, layer in enumerate(self.convolutions):
-            hidden = layer(hidden) if i or not self.group_norm else self._normalized(layer, hidden, conv0_mean, conv0_root)
+            hidden = (
+                layer(hidden)
+                if i or not self.group_norm
+                else self._normalized(layer, hidden, conv0_mean, conv0_root)
+            )
         projected = self.projection(hidden.transpose(1, 2))
-        return projected[0] if isinstance(projected, tuple) else projected
+        features: Tensor = projected[0] if isinstance(projected, tuple) else projected
+        return features
 
     @staticmethod
-    def _normalized(layer: Any, samples: Tensor, mean: Tensor | None, root: Tensor | None) -> Tensor:
+    def _normalized(
+        layer: Any, samples: Tensor, mean: Tensor | None, root: Tensor | None
+    ) -> Tensor:
         """The first layer with given statistics: mean_c = w_c . mean, var_c = |root' w_c|^2."""
         if mean is None or root is None:
             raise ValueError("a group-norm front needs conv0_mean and conv0_root")
@@ -57,7 +72,10 @@ class Context(nn.Module):
         super().__init__()
         encoder, config = model.base_model.encoder, model.config
         fold_weight_norm(encoder.pos_conv_embed.conv)
-        self.position, self.activation = encoder.pos_conv_embed.conv, encoder.pos_conv_embed.activation
+        self.position, self.activation = (
+            encoder.pos_conv_embed.conv,
+            encoder.pos_conv_embed.activation,
+        )
         self.layers, self.norm, self.head = encoder.layers, encoder.layer_norm, model.lm_head
         self.stable = bool(config.do_stable_layer_norm)
         self.n_heads = int(config.num_attention_heads)
@@ -68,9 +86,11 @@ class Context(nn.Module):
         """Run the transformer over the frames after the first `left`.
 
         Args:
-            frames: float32 `[1, left + n, hidden]`; the first `left` only feed the positional convolution.
+            frames: float32 `[1, left + n, hidden]`; the first `left` only feed the positional
+                convolution.
             kv: float32 `[layers, 2, heads, l, d]`, keys and values of the past; l may be 0.
-            hold: float32 `[h]`; its length says how many of the newest frames stay out of the returned keys and values.
+            hold: float32 `[h]`; its length says how many of the newest frames stay out of the
+                returned keys and values.
 
         Returns:
             log_probs `[1, n, vocabulary]` and keys `[layers, 2, heads, n - h, d]`.
@@ -102,9 +122,13 @@ class Context(nn.Module):
         return layer.final_layer_norm(hidden + layer.feed_forward(hidden)), new
 
     def _attend(self, attention: Any, hidden: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
-        """Attend from the new frames to the past and to themselves; positions play no part, so the past is a set."""
+        """Attend from the new frames to the past and to themselves.
+
+        Positions play no part, so the past is a set.
+        """
         query, key, value = (
-            self._heads(project(hidden)) for project in (attention.q_proj, attention.k_proj, attention.v_proj)
+            self._heads(project(hidden))
+            for project in (attention.q_proj, attention.k_proj, attention.v_proj)
         )
         new = torch.stack([key, value])
         keys = torch.cat([past[0], key], dim=1)
@@ -126,6 +150,9 @@ class StepGraph:
 
 
 def fold_weight_norm(module: nn.Module) -> None:
-    """Turn a weight-normed weight into a plain one, so that quantizers and optimizers see a constant."""
+    """Turn a weight-normed weight into a plain one.
+
+    So quantizers and optimizers see a constant.
+    """
     if parametrize.is_parametrized(module, "weight"):
         parametrize.remove_parametrizations(module, "weight")
