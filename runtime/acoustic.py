@@ -2,15 +2,20 @@
 
 A bundle's `model.onnx` has two entry points, the branches of one `If` on whether there are samples:
 
-    front     samples (and the normalisation of the first convolution)      -> features, one row a frame
-    context   features, keys and values of the past, frames to hold back    -> log-probs, new keys and values
+    front     samples (and the normalisation of the first convolution)
+              -> features, one row a frame
+    context   features, keys and values of the past, frames to hold back
+              -> log-probs, new keys and values
 
-    features  [ P past ][ r held back ][ new ]      P: left half of the positional convolution, zeros before the start
+    features  [ P past ][ r held back ][ new ]
     log-probs           [      final      ][ h provisional ]
-    keys                [ kept            ]         the h newest are computed again in the next step, with more to see
+    keys                [ kept            ]
 
-Only the look-ahead is computed twice. The same graph serves every latency: `step` is told how many frames to hold back and
-how far to look behind.
+P is the left half of the positional convolution, zeros before the start. The h newest keys are
+computed again in the next step, with more to see.
+
+Only the look-ahead is computed twice. The same graph serves every latency: `step` is told how many
+frames to hold back and how far to look behind.
 """
 
 from collections.abc import Iterable, Iterator
@@ -26,7 +31,8 @@ from .session import Session
 
 Array = npt.NDArray[np.float32]
 
-# Up to WHOLE_S one step sees everything; a longer recording goes in large steps, so that memory is bounded.
+# Up to WHOLE_S one step sees everything; a longer recording goes in large steps, so that memory is
+# bounded.
 WHOLE_S = 30.0
 STEP_S, LOOK_AHEAD_S, LEFT_S = 20.0, 2.0, 10.0
 _SLICE_S = 5.0  # the front's convolutions run over so much audio at a time
@@ -46,6 +52,10 @@ class AcousticState:
     n_frames: int
     """Frames finished since the start: the index of the next final one."""
 
+    def n_held(self, position_left_frames: int) -> int:
+        """Frames held back as look-ahead; `position_left_frames` is the model's."""
+        return self.features.shape[1] - position_left_frames
+
     @property
     def nbytes(self) -> int:
         """Bytes held, without the normalisation's few numbers."""
@@ -59,12 +69,18 @@ class AcousticStep:
     log_probs: Array
     """Final, `[n_frames, vocabulary]`; the first is frame `first_frame`."""
     provisional: Array
-    """Of the frames held back, `[h, vocabulary]`: they may feed an unstable text, never a decoder's state."""
+    """Of the frames held back, `[h, vocabulary]`.
+
+    They may feed an unstable text, never a decoder's state.
+    """
     first_frame: int
 
 
 class AcousticModel:
-    """A bundle's acoustic model in an inference session. Holds no stream state; usable from several threads."""
+    """A bundle's acoustic model in an inference session.
+
+    Holds no stream state; usable from several threads.
+    """
 
     def __init__(self, bundle: Bundle, session: Session) -> None:
         self.bundle = bundle
@@ -73,16 +89,20 @@ class AcousticModel:
         self.geometry = Geometry(facts.conv_kernels, facts.conv_strides, facts.sample_rate_hz)
         self._slice_frames = max(1, self.geometry.frames_for(_SLICE_S * 1000))
         self.normalization = Normalization(
-            facts.do_normalize, facts.group_norm, facts.conv_kernels[0], facts.conv_strides[0],
+            facts.do_normalize,
+            facts.group_norm,
+            facts.conv_kernels[0],
+            facts.conv_strides[0],
             rate_hz=facts.sample_rate_hz,
-        )  # fmt: skip
+        )
 
     def start(self, *, prior: bool = False) -> AcousticState:
         """Return the state before the first sample.
 
         Args:
-            prior: Start the running normalisation from the statistics measured at export, for live streams, instead of
-                from nothing. Models that do not normalise over the utterance have none.
+            prior: Start the running normalisation from the statistics measured at export, for live
+                streams, instead of from nothing. Models that do not normalise over the utterance
+                have none.
         """
         facts = self.bundle.manifest
         return AcousticState(
@@ -94,14 +114,20 @@ class AcousticModel:
         )
 
     def step(
-        self, state: AcousticState, samples: Array, *, hold_frames: int, left_frames: int | None = None
+        self,
+        state: AcousticState,
+        samples: Array,
+        *,
+        hold_frames: int,
+        left_frames: int | None = None,
     ) -> tuple[AcousticStep, AcousticState]:
         """Advance by new samples.
 
         Args:
             state: From `start` or the step before; it is not changed.
             samples: float32 `[n]` at the bundle's rate, any n, those that follow the last ones.
-            hold_frames: The newest frames to hold back as look-ahead, at most those there are; 0 at the end of the stream.
+            hold_frames: The newest frames to hold back as look-ahead, at most those there are; 0 at
+                the end of the stream.
             left_frames: Finished frames that the next step still sees; None: all of them.
 
         Returns:
@@ -119,7 +145,8 @@ class AcousticModel:
             empty = np.zeros((0, self.bundle.manifest.vocabulary_size), np.float32)
             return AcousticStep(empty, empty, state.n_frames), replace(state, features=features)
         log_probs, keys = self._session.run(
-            ("log_probs", "keys"), {"frames": features, "kv": state.keys, "hold": np.zeros(hold, np.float32)}
+            ("log_probs", "keys"),
+            {"frames": features, "kv": state.keys, "hold": np.zeros(hold, np.float32)},
         )
         keys = np.concatenate([state.keys, keys], axis=3)
         if left_frames is not None:
@@ -129,14 +156,29 @@ class AcousticModel:
         done = AcousticStep(log_probs[0, :n_final], log_probs[0, n_final:], state.n_frames)
         return done, replace(state, features=kept, keys=keys, n_frames=state.n_frames + n_final)
 
+    def unheard(self, before: AcousticState, after: AcousticState) -> AcousticState:
+        """Return the state after a step that held no speech: the running normalisation stays what it was before it."""
+        return replace(after, norm=replace(before.norm, pending=after.norm.pending))
+
+    @property
+    def position_left_frames(self) -> int:
+        """Frames kept for the left half of the positional convolution."""
+        return self.bundle.manifest.position_left_frames
+
     def log_probs(
-        self, blocks: Iterable[Array], *, step_s: float = STEP_S, look_ahead_s: float = LOOK_AHEAD_S, left_s: float = LEFT_S
+        self,
+        blocks: Iterable[Array],
+        *,
+        step_s: float = STEP_S,
+        look_ahead_s: float = LOOK_AHEAD_S,
+        left_s: float = LEFT_S,
     ) -> Iterator[Array]:
         """Run a whole recording in bounded memory.
 
         Args:
             blocks: float32 `[n]` at the bundle's rate, in order, of any size.
-            step_s: Audio per step for recordings of more than 30 s; shorter ones are one step that sees everything.
+            step_s: Audio per step for recordings of more than 30 s; shorter ones are one step that
+                sees everything.
             look_ahead_s: Audio that a step sees beyond the frames it finishes.
             left_s: Audio that a step sees before them.
 

@@ -4,6 +4,7 @@ A recording or an array goes in; every block is checked before anything is made 
 stateful, so that blocks equal the whole, and memory does not grow with the length.
 """
 
+import math
 import operator
 import os
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ LOWEST_HZ, HIGHEST_HZ = 1_000, 1_000_000  # what is beyond is no sample rate but
 LOUDEST = 16.0  # 24 dB over full scale: floats beyond it were never scaled to [-1, 1]
 
 _BLOCK_S = 10.0  # of an array, at a time
+_REPLAY_S = 1  # of past audio that a copy of a resampler hears again
 
 Samples = NDArray[Any]
 """Mono samples `[n]`: float16, float32 or float64 in [-1, 1], or int16."""
@@ -40,7 +42,13 @@ class Resampler:
     """
 
     def __init__(self, from_hz: int, to_hz: int) -> None:
+        self._from_hz, self._to_hz = from_hz, to_hz
         self._stream: Any = None
+        self._period = from_hz // math.gcd(from_hz, to_hz)  # samples after which the phases repeat
+        self._kept = np.zeros(0, np.float32)  # the newest samples, from a whole number of periods on
+        self._n_out = 0  # samples that came out since `_kept` began
+        self._ahead = np.zeros(0, np.float32)  # came out of a copy before the original said them
+        self._skip = 0  # or were said by the original before they came out of the copy
         if from_hz != to_hz:
             import soxr
 
@@ -50,15 +58,46 @@ class Resampler:
         """Resample float32 `[n]`; what comes out, `[m]`, lags a little behind."""
         if self._stream is None:
             return samples
-        resampled: NDArray[np.float32] = self._stream.resample_chunk(samples)
+        resampled = self._said(self._stream.resample_chunk(samples))
+        self._remember(samples, len(resampled))
         return resampled
 
     def finish(self) -> NDArray[np.float32]:
         """Return what still lagged behind."""
         rest = np.zeros(0, np.float32)
         if self._stream is not None:
-            rest = self._stream.resample_chunk(rest, last=True)
+            rest = self._said(self._stream.resample_chunk(rest, last=True))
         return rest
+
+    def copy(self) -> "Resampler":
+        """Return a resampler that goes on as this one would.
+
+        libsoxr's state cannot be copied, but its filter looks back only a few hundred samples: a new one that hears
+        the last seconds again, from the same phase on, goes on the same to the last bits of a float.
+        """
+        twin = Resampler(self._from_hz, self._to_hz)
+        if self._stream is not None:
+            again: NDArray[np.float32] = twin._stream.resample_chunk(self._kept)
+            twin._kept, twin._n_out = self._kept, self._n_out
+            twin._ahead, twin._skip = again[self._n_out :], max(0, self._n_out - len(again))
+        return twin
+
+    def _said(self, resampled: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Account for what a copy and its original said at different times."""
+        if not (len(self._ahead) or self._skip):
+            return resampled
+        joined = np.concatenate([self._ahead, resampled[self._skip :]])
+        self._ahead, self._skip = self._ahead[:0], max(0, self._skip - len(resampled))
+        return joined
+
+    def _remember(self, samples: NDArray[np.float32], n_out: int) -> None:
+        self._kept = np.concatenate([self._kept, samples])
+        self._n_out += n_out
+        spare = len(self._kept) - _REPLAY_S * self._from_hz
+        if spare > self._from_hz:  # about once a second, not at every push
+            dropped = spare // self._period * self._period
+            self._kept = self._kept[dropped:]
+            self._n_out -= dropped * self._to_hz // self._from_hz
 
 
 class Audio:
@@ -156,32 +195,64 @@ class Audio:
     def _checked(self) -> Iterator[NDArray[np.float32]]:
         """Yield pieces as float32; up to the first sample that is none, and then its error."""
         for piece in self._pieces:
-            if piece.dtype.kind == "i":
-                scaled = piece.astype(np.float32) / np.float32(32768)
-            else:
-                # NaN fails every comparison, hence the one question that all good samples pass.
-                good = np.abs(piece) <= LOUDEST
-                if not good.all():
-                    n_good = int(good.argmin())
-                    self.n_samples += n_good
-                    if n_good:
-                        yield piece[:n_good].astype(np.float32)
-                    raise self._no_sample(float(piece[n_good]))
-                scaled = piece.astype(np.float32, copy=False)
-            self.n_samples += len(piece)
-            yield scaled
+            n_good = _count_good(piece)
+            if n_good:
+                good = _to_float(piece[:n_good])
+                self.n_samples += n_good
+                yield good
+            if n_good < len(piece):
+                raise _no_sample(float(piece[n_good]), self.n_samples, self.name)
 
-    def _no_sample(self, value: float) -> SamplesError:
-        where = f"sample {self.n_samples} of {self.name} is {value:g}"
-        if np.isfinite(value):
-            return SamplesError(
-                f"{where}, but float samples lie in [-1, 1]: divide by the full scale of what they "
-                "come from, 32768 for 16-bit integers"
-            )
+
+def checked_samples(samples: Samples, *, first_sample: int, name: str) -> NDArray[np.float32]:
+    """Check a piece of live audio.
+
+    Args:
+        samples: Mono `[n]`, floats in [-1, 1] or int16.
+        first_sample: Where the piece begins, for the message.
+        name: What the samples are of, for the message.
+
+    Returns:
+        float32 `[n]` in [-1, 1].
+
+    Raises:
+        SampleTypeError: If they are no array, or integers of unknown scale.
+        SamplesError: If they have two axes, or hold NaN, infinity or values that were never scaled.
+    """
+    n_good = _count_good(_one_axis(samples))
+    if n_good < len(samples):
+        raise _no_sample(float(samples[n_good]), first_sample + n_good, name)
+    return _to_float(samples)
+
+
+def _count_good(piece: Samples) -> int:
+    """Count the samples before the first one that is no sound."""
+    if piece.dtype.kind == "i":
+        return len(piece)
+    # NaN fails every comparison, hence the one question that all good samples pass.
+    good = np.abs(piece) <= LOUDEST
+    return len(piece) if good.all() else int(good.argmin())
+
+
+def _to_float(piece: Samples) -> NDArray[np.float32]:
+    """Return samples as float32; integers are scaled by their 16 bits."""
+    if piece.dtype.kind == "i":
+        return piece.astype(np.float32) / np.float32(32768)
+    return piece.astype(np.float32, copy=False)
+
+
+def _no_sample(value: float, sample: int, name: str) -> SamplesError:
+    """Build the error for a value that is no sound."""
+    where = f"sample {sample} of {name} is {value:g}"
+    if np.isfinite(value):
         return SamplesError(
-            f"{where}, which is no sound: find out what made it, or replace it before "
-            "transcribing (numpy.nan_to_num)"
+            f"{where}, but float samples lie in [-1, 1]: divide by the full scale of what they "
+            "come from, 32768 for 16-bit integers"
         )
+    return SamplesError(
+        f"{where}, which is no sound: find out what made it, or replace it before "
+        "transcribing (numpy.nan_to_num)"
+    )
 
 
 def _one_axis(source: Samples) -> Samples:

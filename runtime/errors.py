@@ -97,3 +97,14 @@ class ThreadsError(Wav2EdgeError, ValueError):
 
 class InferenceError(Wav2EdgeError, RuntimeError):
     """The inference library failed while the model ran."""
+
+
+# --- streams ---
+
+
+class OptionsError(Wav2EdgeError, ValueError):
+    """An option of a stream cannot be."""
+
+
+class StreamFinishedError(Wav2EdgeError, RuntimeError):
+    """Audio was pushed into a stream that is finished."""

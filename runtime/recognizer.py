@@ -8,9 +8,9 @@ memory than one of two minutes.
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import SupportsIndex
+from typing import SupportsIndex, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,12 +20,17 @@ from wav2edge.lm.greedy import GreedyDecoder, SpokenWord
 from .acoustic import AcousticModel
 from .audio import Audio, Samples
 from .bundle import MANIFEST, Bundle
-from .errors import AudioError, BundleNotFoundError
+from .endpoint import ENDPOINTS, Endpointer, EndpointOptions
+from .errors import AudioError, BundleNotFoundError, OptionsError
+from .segmenter import Segmenter, timed
 from .session import Provider, Session, open_session
-from .transcript import Transcript, Word
+from .stream import LATENCIES, LiveModel, Stream, StreamOptions
+from .transcript import Transcript
 
 EMBEDDED = Path(__file__).with_name("embedded")
 """The bundle that comes with the package."""
+
+_Options = TypeVar("_Options", StreamOptions, EndpointOptions)
 
 Progress = Callable[[float, float], None]
 """Told, after each step, the seconds of audio done and the seconds that the recording promises."""
@@ -123,7 +128,7 @@ class Recognizer:
                 if progress is not None:
                     progress(source.duration_s, source.promised_s)
             transcript = Transcript.of(
-                self._timed(words, source.duration_s),
+                timed(words, self._model.geometry, source.duration_s),
                 duration_s=source.duration_s,
                 file=os.fspath(audio) if isinstance(audio, str | os.PathLike) else None,
                 separator=self.bundle.alphabet.separator,
@@ -133,6 +138,30 @@ class Recognizer:
             raise failure
         return transcript
 
+    def stream(
+        self,
+        latency: str | StreamOptions = "balanced",
+        *,
+        endpoint: str | EndpointOptions = "default",
+        sample_rate: SupportsIndex | float | None = None,
+    ) -> Stream:
+        """Open a live stream. Streams share the model and nothing else; any number may be open.
+
+        Args:
+            latency: `low`, `balanced`, `accurate`, or the milliseconds themselves.
+            endpoint: When a segment ends: `fast`, `default`, `patient`, or every rule's parameter.
+            sample_rate: Hertz of what will be pushed; None: the model's own.
+
+        Raises:
+            OptionsError: If a preset is unknown or a duration cannot be.
+            SampleRateError: If the rate is none that audio has.
+        """
+        options = _preset(latency, LATENCIES, StreamOptions, "latency")
+        rules = _preset(endpoint, ENDPOINTS, EndpointOptions, "endpoint")
+        geometry = self._model.geometry
+        segmenter = Segmenter(self._decoder, Endpointer(rules, geometry), geometry)
+        return Stream(LiveModel(self._model, segmenter, options), sample_rate)
+
     def _words(self, blocks: Iterable[NDArray[np.float32]]) -> Iterator[tuple[SpokenWord, ...]]:
         """Yield the words of each step, as they end."""
         state = self._decoder.start()
@@ -141,18 +170,16 @@ class Recognizer:
             yield words
         yield self._decoder.finish(state)
 
-    def _timed(self, words: Sequence[SpokenWord], duration_s: float) -> list[Word]:
-        """Give words their times: half a hop around the centres of what their frames see."""
-        center_s = self._model.geometry.center_s
-        return [
-            Word(
-                text=word.text,
-                start_s=min(max(0.0, center_s(word.start_frame - 0.5)), duration_s),
-                end_s=min(center_s(word.end_frame - 0.5), duration_s),
-                confidence=word.confidence,
-            )
-            for word in words
-        ]
+
+def _preset(value: object, presets: Mapping[str, _Options], kind: type[_Options], name: str) -> _Options:
+    """Return the options themselves, or those that go by a name."""
+    if isinstance(value, kind):
+        return value
+    if not isinstance(value, str) or value not in presets:
+        raise OptionsError(
+            f"{name} is {value!r}, expected {', '.join(presets)}, or {kind.__name__}(...)"
+        )
+    return presets[value]
 
 
 def _until_failure(

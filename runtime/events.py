@@ -1,0 +1,108 @@
+"""What a stream tells: speech begins, text grows, a segment is final, speech ends.
+
+    SpeechStart  Partial  Partial ...  Final  SpeechEnd        once for each segment, in this order
+
+Within a segment `Partial.stable` only grows and `Final.segment.text` begins with it; nothing changes after a `Final`. Events
+are values; two are equal if they tell the same, however late they came (`lag_s` does not count).
+"""
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from .transcript import Segment
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechStart:
+    """Somebody speaks."""
+
+    segment_id: int
+    """Counts the segments of a stream from 0."""
+    time_s: float
+    """Where the first word starts, less the pre-roll; seconds from the stream's first sample."""
+    lag_s: float = field(default=0.0, compare=False)
+    """How far the computing is behind a source that delivers in real time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Partial:
+    """The text of the open segment so far. It comes when the text changed."""
+
+    segment_id: int
+    stable: str
+    """Whole words that will not change any more."""
+    unstable: str
+    """What may still change: the word that is being said, and what the look-ahead suggests."""
+    time_s: float
+    """How much of the audio the text accounts for."""
+    lag_s: float = field(default=0.0, compare=False)
+    separator: str = field(default=" ", compare=False)
+
+    @property
+    def text(self) -> str:
+        """Both parts as one text."""
+        return self.separator.join(part for part in (self.stable, self.unstable) if part)
+
+
+@dataclass(frozen=True, slots=True)
+class Final:
+    """A segment as it stays."""
+
+    segment_id: int
+    segment: Segment
+    time_s: float
+    """How much of the audio was final when the segment ended."""
+    lag_s: float = field(default=0.0, compare=False)
+
+    @property
+    def text(self) -> str:
+        """The segment's text."""
+        return self.segment.text
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechEnd:
+    """A segment is over, or nobody has spoken for a while."""
+
+    segment_id: int | None
+    """None if there was no segment: nobody spoke."""
+    time_s: float
+    reason: str
+    """"silence", "no speech", "too long" or "finish"."""
+    lag_s: float = field(default=0.0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Overflow:
+    """A source delivered faster than it was read, and the oldest audio was dropped. Times stay true."""
+
+    time_s: float
+    """Where the gap begins."""
+    lost_s: float
+    lag_s: float = field(default=0.0, compare=False)
+
+
+Event = SpeechStart | Partial | Final | SpeechEnd | Overflow
+NAMES = {SpeechStart: "speech_start", Partial: "partial", Final: "final", SpeechEnd: "speech_end", Overflow: "overflow"}
+
+
+def to_dict(event: Event) -> dict[str, Any]:
+    """Return an event as plain values with its name under `event`; times are rounded to milliseconds."""
+    values = dataclasses.asdict(event)
+    values.pop("separator", None)
+    return {"event": NAMES[type(event)], **_rounded(values)}
+
+
+def to_json(event: Event) -> str:
+    """Return an event as one line of JSON."""
+    return json.dumps(to_dict(event), ensure_ascii=False)
+
+
+def _rounded(value: Any) -> Any:  # noqa: ANN401  (plain JSON values of any depth)
+    if isinstance(value, float):
+        return round(value, 3)
+    if isinstance(value, dict):
+        return {key: _rounded(item) for key, item in value.items()}
+    return [_rounded(item) for item in value] if isinstance(value, list | tuple) else value

@@ -1,0 +1,145 @@
+"""Log-probs -> events: the decoder's words and the endpointer's decisions, folded into segments."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wav2edge.lm.greedy import GreedyDecoder, GreedyState, SpokenWord
+
+from .endpoint import Endpointer, EndpointState, Reason
+from .events import Event, Final, Partial, SpeechEnd, SpeechStart
+from .frames import Geometry
+from .transcript import Segment, Word
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentState:
+    """All that is remembered between two steps; a value."""
+
+    decoder: GreedyState
+    endpoint: EndpointState = field(default_factory=EndpointState)
+    segment_id: int = 0
+    """Of the open segment, or of the next one."""
+    words: tuple[SpokenWord, ...] = ()
+    """Whole words of the open segment."""
+    shown: tuple[str, str] = ("", "")
+    """Stable and unstable text of the last partial."""
+
+
+class Segmenter:
+    """Turns log-probs into events; holds no stream's state."""
+
+    def __init__(self, decoder: GreedyDecoder, endpointer: Endpointer, geometry: Geometry) -> None:
+        self._decoder, self._endpointer, self._geometry = decoder, endpointer, geometry
+        alphabet = decoder.alphabet
+        self._separator = alphabet.separator
+        self._unspoken = [id_ for id_ in (alphabet.blank_id, alphabet.delimiter_id) if id_ is not None]
+
+    def start(self) -> SegmentState:
+        """Return the state before the first frame."""
+        return SegmentState(self._decoder.start())
+
+    def spoken(self, log_probs: Array) -> NDArray[np.bool_]:
+        """Tell for each frame `[n, V]` whether its best token is a letter: bool `[n]`."""
+        best = self._decoder.alphabet.masked(log_probs).argmax(axis=1)
+        return ~np.isin(best, self._unspoken)
+
+    def advance(
+        self, state: SegmentState, log_probs: Array, provisional: Array, energies_db: NDArray[np.float64], heard_s: float
+    ) -> tuple[list[Event], SegmentState]:
+        """Take the frames of one step.
+
+        Args:
+            state: From `start` or the last `advance`.
+            log_probs: Final, `[n, V]`.
+            provisional: Of the look-ahead, `[h, V]`: they feed the unstable text alone.
+            energies_db: Of the final frames, `[n]`.
+            heard_s: Seconds of audio so far; no word ends later.
+
+        Returns:
+            What there is to tell, in order, and the state after it.
+        """
+        events: list[Event] = []
+        done = 0
+        for i, spoken in enumerate(self.spoken(log_probs)):
+            was_open = state.endpoint.in_segment
+            reason, endpoint = self._endpointer.advance(state.endpoint, spoken=bool(spoken), energy_db=float(energies_db[i]))
+            state = replace(state, endpoint=endpoint)
+            if spoken and not was_open:
+                events.append(self._started(state, state.decoder.n_frames + i - done))
+            if reason is not None:
+                state = self._decode(state, log_probs[done : i + 1])
+                done = i + 1
+                state = self._ended(state, reason, heard_s, events)
+        state = self._decode(state, log_probs[done:])
+        return events, self._show(state, provisional, heard_s, events)
+
+    def finish(self, state: SegmentState, heard_s: float) -> list[Event]:
+        """End the stream: what is pending becomes final."""
+        events: list[Event] = []
+        if state.endpoint.in_segment:
+            self._ended(state, Reason.FINISH, heard_s, events)
+        return events
+
+    def _decode(self, state: SegmentState, log_probs: Array) -> SegmentState:
+        words, decoder = self._decoder.advance(state.decoder, log_probs)
+        return replace(state, decoder=decoder, words=state.words + words)
+
+    def _started(self, state: SegmentState, frame: int) -> SpeechStart:
+        start_s = self._geometry.center_s(frame - 0.5) - self._endpointer.options.pre_roll_ms / 1000
+        return SpeechStart(state.segment_id, max(0.0, start_s))
+
+    def _ended(self, state: SegmentState, reason: Reason, heard_s: float, events: list[Event]) -> SegmentState:
+        """Close the segment; one that became too long leaves the word that is being said to the next."""
+        now_s = min(heard_s, self._geometry.center_s(state.decoder.n_frames - 0.5))
+        if reason is Reason.NO_SPEECH:
+            events.append(SpeechEnd(None, now_s, reason))
+            return state
+        carried = reason is Reason.TOO_LONG and bool(state.words) and bool(self._decoder.pending(state.decoder))
+        words = state.words if carried else state.words + self._decoder.finish(state.decoder)
+        if words:
+            segment = Segment.of(timed(words, self._geometry, heard_s), separator=self._separator)
+            events.append(Final(state.segment_id, segment, now_s))
+        events.append(SpeechEnd(state.segment_id, now_s, reason))
+        decoder = state.decoder if carried else GreedyState(n_frames=state.decoder.n_frames)
+        floor_db = state.endpoint.floor_db
+        state = SegmentState(decoder, EndpointState(floor_db, in_segment=carried), state.segment_id + 1)
+        if carried:
+            events.append(self._started(state, decoder.start_frame))
+        return state
+
+    def _show(self, state: SegmentState, provisional: Array, heard_s: float, events: list[Event]) -> SegmentState:
+        """Tell the text if it changed."""
+        if not state.endpoint.in_segment:
+            return state
+        words, decoder = self._decoder.advance(state.decoder, provisional)
+        words += self._decoder.finish(decoder)
+        text = tuple(self._separator.join(word.text for word in part) for part in (state.words, words))
+        if text == state.shown:
+            return state
+        time_s = min(heard_s, self._geometry.center_s(decoder.n_frames - 0.5))
+        events.append(Partial(state.segment_id, *text, time_s=time_s, separator=self._separator))
+        return replace(state, shown=text)
+
+
+def timed(words: Sequence[SpokenWord], geometry: Geometry, duration_s: float) -> list[Word]:
+    """Give words their times: from half a hop before the centre of what their first frame sees to half a hop after the last's.
+
+    Args:
+        words: In order.
+        geometry: Of the frames they were heard in.
+        duration_s: Of the audio; no time is later.
+    """
+    return [
+        Word(
+            text=word.text,
+            start_s=min(max(0.0, geometry.center_s(word.start_frame - 0.5)), duration_s),
+            end_s=min(geometry.center_s(word.end_frame - 0.5), duration_s),
+            confidence=word.confidence,
+        )
+        for word in words
+    ]

@@ -1,0 +1,220 @@
+"""Live audio -> events, at a cost per second of audio that stays the same however long the stream runs.
+
+A stream waits until a chunk's worth of new frames can be made, runs one step of the acoustic model over them and the
+look-ahead of the step before, and hands the log-probs on. Chunks lie at fixed places in the audio, so what is final does not
+depend on how the caller cut it.
+"""
+
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Self, SupportsIndex
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .acoustic import AcousticModel, AcousticState
+from .audio import Resampler, Samples, checked_samples, possible_rate
+from .endpoint import FLOOR_DB
+from .errors import OptionsError, StreamFinishedError
+from .events import Event
+from .segmenter import Segmenter, SegmentState
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class StreamOptions:
+    """The latency of a stream. Every value can be chosen freely: the graph serves them all.
+
+    Raises:
+        OptionsError: If a duration cannot be.
+    """
+
+    chunk_ms: float = 320.0
+    """New audio per step. Longer costs less and waits longer."""
+    lookahead_ms: float = 320.0
+    """How much later audio a frame sees before it is final. Longer is more accurate, waits longer and costs more."""
+    left_ms: float = 4000.0
+    """How much earlier audio a frame sees."""
+
+    def __post_init__(self) -> None:
+        for name, least in (("chunk_ms", 1), ("lookahead_ms", 0), ("left_ms", 0)):
+            value = getattr(self, name)
+            if not least <= value <= 60_000:
+                raise OptionsError(f"{name} is {value!r}, expected {least} to 60000")
+
+
+LATENCIES = {
+    "low": StreamOptions(chunk_ms=160.0, lookahead_ms=160.0, left_ms=3000.0),
+    "balanced": StreamOptions(),
+    "accurate": StreamOptions(chunk_ms=640.0, lookahead_ms=640.0, left_ms=8000.0),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class StreamState:
+    """Everything a stream remembers, at the model's rate; a value: keep it, copy it, go on from it."""
+
+    acoustic: AcousticState
+    segment: SegmentState
+    waiting: Array
+    """Samples that no step has taken yet."""
+    energies_db: NDArray[np.float64]
+    """Of the frames held back as look-ahead."""
+    n_samples: int
+    """Pushed so far."""
+
+
+class LiveModel:
+    """The acoustic model and the segmenter with one stream's options; holds no state and may be shared."""
+
+    def __init__(self, acoustic: AcousticModel, segmenter: Segmenter, options: StreamOptions) -> None:
+        self._acoustic, self._segmenter = acoustic, segmenter
+        geometry = acoustic.geometry
+        self.chunk_frames = max(1, geometry.frames_for(options.chunk_ms))
+        self.lookahead_frames = geometry.frames_for(options.lookahead_ms)
+        self.left_frames = geometry.frames_for(options.left_ms)
+        self.options = StreamOptions(
+            *(geometry.duration_ms(n) for n in (self.chunk_frames, self.lookahead_frames, self.left_frames))
+        )
+        """As they really are: rounded up to whole frames."""
+        self.rate_hz = geometry.rate_hz
+
+    def start(self) -> StreamState:
+        """Return the state before the first sample."""
+        nothing = np.zeros(0, np.float32)
+        return StreamState(self._acoustic.start(prior=True), self._segmenter.start(), nothing, np.zeros(0), 0)
+
+    def advance(self, state: StreamState, samples: Array) -> tuple[list[Event], StreamState]:
+        """Take new samples, float32 `[n]` at the model's rate, any n."""
+        events: list[Event] = []
+        state = replace(
+            state, waiting=np.concatenate([state.waiting, samples]), n_samples=state.n_samples + len(samples)
+        )
+        need = self._acoustic.geometry.n_samples(self.chunk_frames)
+        while len(state.acoustic.tail) + len(state.waiting) >= need:
+            n = need - len(state.acoustic.tail)
+            chunk, state = state.waiting[:n], replace(state, waiting=state.waiting[n:])
+            new, state = self._step(state, chunk, hold_frames=self.lookahead_frames)
+            events += new
+        return events, state
+
+    def finish(self, state: StreamState) -> list[Event]:
+        """End the stream. Silence as long as a frame sees is added, so that the last sound is seen whole."""
+        if not state.n_samples:
+            return []
+        padding = np.zeros(self._acoustic.geometry.receptive_field, np.float32)
+        events, state = self._step(state, np.concatenate([state.waiting, padding]), hold_frames=0)
+        return events + self._segmenter.finish(state.segment, state.n_samples / self.rate_hz)
+
+    def _step(self, state: StreamState, chunk: Array, *, hold_frames: int) -> tuple[list[Event], StreamState]:
+        audio = np.concatenate([state.acoustic.tail, chunk])
+        energies_db = np.concatenate([state.energies_db, self._energies_db(audio)])
+        step, acoustic = self._acoustic.step(
+            state.acoustic, chunk, hold_frames=hold_frames, left_frames=self.left_frames
+        )
+        if not (self._segmenter.spoken(step.log_probs).any() or self._segmenter.spoken(step.provisional).any()):
+            acoustic = self._acoustic.unheard(state.acoustic, acoustic)
+        n = len(step.log_probs)
+        heard_s = min(state.n_samples, self._n_taken(acoustic)) / self.rate_hz
+        events, segment = self._segmenter.advance(state.segment, step.log_probs, step.provisional, energies_db[:n], heard_s)
+        return events, replace(state, acoustic=acoustic, segment=segment, energies_db=energies_db[n:])
+
+    def _n_taken(self, acoustic: AcousticState) -> int:
+        """Count the samples that the steps have taken so far."""
+        n_frames = acoustic.n_frames + acoustic.n_held(self._acoustic.position_left_frames)
+        return n_frames * self._acoustic.geometry.hop + len(acoustic.tail)
+
+    def _energies_db(self, audio: Array) -> NDArray[np.float64]:
+        """Return the energy of each new frame's middle hop, relative to full scale."""
+        geometry = self._acoustic.geometry
+        n = geometry.n_frames(len(audio))
+        first = (geometry.receptive_field - geometry.hop) // 2
+        middle = audio[first : first + n * geometry.hop].astype(np.float64).reshape(n, geometry.hop)
+        return 10 * np.log10(np.mean(middle**2, axis=1) + 10 ** (FLOOR_DB / 10))
+
+
+class Stream:
+    """One live stream. Push audio as it comes; events come back. Not for several threads at once; streams share nothing.
+
+    >>> def listen(recognizer, microphone):
+    ...     with recognizer.stream(latency="balanced") as stream:
+    ...         for samples in microphone:
+    ...             for event in stream.push(samples):
+    ...                 print(event)
+    ...         print(stream.finish())
+    """
+
+    def __init__(self, live: LiveModel, sample_rate: SupportsIndex | float | None = None) -> None:
+        self._live, self._state = live, live.start()
+        self.rate_hz = live.rate_hz if sample_rate is None else possible_rate(sample_rate)
+        """Hertz of the samples that are pushed."""
+        self._resampler = Resampler(self.rate_hz, live.rate_hz)
+        self.lag_s = 0.0
+        """How far the computing is behind a source that delivers in real time."""
+        self._n_pushed = 0
+        self._finished = False
+
+    @property
+    def options(self) -> StreamOptions:
+        """Chunk, look-ahead and left context as they really are: rounded up to whole frames."""
+        return self._live.options
+
+    @property
+    def state(self) -> StreamState:
+        """Everything remembered, as a value."""
+        return self._state
+
+    def push(self, samples: Samples) -> list[Event]:
+        """Take audio; nothing of it is ever dropped.
+
+        Args:
+            samples: Mono `[n]`, any n, floats in [-1, 1] or int16, at `rate_hz`.
+
+        Raises:
+            AudioError: If they are no mono samples, or hold NaN or infinity; the stream stays as it was.
+            StreamFinishedError: After `finish`.
+        """
+        if self._finished:
+            raise StreamFinishedError("the stream is finished: start a new one with recognizer.stream()")
+        checked = checked_samples(samples, first_sample=self._n_pushed, name="the stream")
+        self._n_pushed += len(checked)
+        return self._timed(len(checked) / self.rate_hz, self._resampler.push(checked))
+
+    def finish(self) -> list[Event]:
+        """Flush what is pending: an open segment becomes final. A second call has nothing to tell."""
+        if self._finished:
+            return []
+        events = self._timed(0.0, self._resampler.finish())
+        self._finished = True
+        return events + self._live.finish(self._state)
+
+    def events(self, source: Iterable[Samples]) -> Iterator[Event]:
+        """Push everything a source yields and finish: the stream as an iterator."""
+        for samples in source:
+            yield from self.push(samples)
+        yield from self.finish()
+
+    def copy(self) -> "Stream":
+        """Return a stream that goes on from here on its own."""
+        twin = Stream(self._live, self.rate_hz)
+        twin._state, twin._resampler = self._state, self._resampler.copy()
+        twin.lag_s, twin._finished, twin._n_pushed = self.lag_s, self._finished, self._n_pushed
+        return twin
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._finished = True
+
+    def _timed(self, pushed_s: float, samples: Array) -> list[Event]:
+        """Advance; what computing took longer than the audio lasts is lag, and quicker steps work it off."""
+        started = time.perf_counter()
+        events, self._state = self._live.advance(self._state, samples)
+        self.lag_s = max(0.0, self.lag_s + time.perf_counter() - started - pushed_s)
+        return [replace(event, lag_s=self.lag_s) for event in events]
