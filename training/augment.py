@@ -1,4 +1,7 @@
-"""Make one recording sound like many: another voice, another room, another microphone, another distance."""
+"""Make one recording sound like many.
+
+Another voice, another room, another microphone, another distance.
+"""
 
 import numpy as np
 import numpy.typing as npt
@@ -12,13 +15,14 @@ _SPEECH_RMS = 0.05
 
 def change_voice(samples: Samples, factor: float) -> Samples:
     """Play `factor` times faster: tempo, pitch and formants move together, as between speakers."""
-    return soxr.resample(samples, RATE_HZ * factor, RATE_HZ, quality="LQ").astype(np.float32)
+    changed = soxr.resample(samples, RATE_HZ * factor, RATE_HZ, quality="LQ")
+    return np.asarray(changed, np.float32)
 
 
 def telephone(samples: Samples) -> Samples:
     """Lose everything above 4 kHz, as a telephone line or an 8 kHz recording does."""
     low = soxr.resample(samples, RATE_HZ, RATE_HZ / 2, quality="LQ")
-    return soxr.resample(low, RATE_HZ / 2, RATE_HZ, quality="LQ").astype(np.float32)
+    return np.asarray(soxr.resample(low, RATE_HZ / 2, RATE_HZ, quality="LQ"), np.float32)
 
 
 def tilt(samples: Samples, amount: float) -> Samples:
@@ -29,7 +33,10 @@ def tilt(samples: Samples, amount: float) -> Samples:
 
 
 def reverberate(samples: Samples, room: Samples) -> Samples:
-    """Convolve with a room's impulse response, its direct sound moved to time zero; the length is kept."""
+    """Convolve with a room's impulse response, its direct sound moved to time zero.
+
+    The length is kept.
+    """
     response = room[int(np.abs(room).argmax()) :][: RATE_HZ // 2]
     response = response / (np.linalg.norm(response) + 1e-9)
     n = len(samples) + len(response) - 1
@@ -43,7 +50,8 @@ def add_noise(samples: Samples, noise: Samples, snr_db: float) -> Samples:
     speech, other = float(np.mean(samples**2)), float(np.mean(noise**2))
     if speech == 0.0 or other == 0.0:
         return samples
-    return (samples + noise * np.float32(np.sqrt(speech / other * 10 ** (-snr_db / 10)))).astype(np.float32)
+    gain = np.sqrt(speech / other * 10 ** (-snr_db / 10))
+    return (samples + noise * np.float32(gain)).astype(np.float32)
 
 
 def colored_noise(n_samples: int, color: float, rng: np.random.Generator) -> Samples:
@@ -51,7 +59,7 @@ def colored_noise(n_samples: int, color: float, rng: np.random.Generator) -> Sam
     spectrum = np.fft.rfft(rng.standard_normal(max(n_samples, 2)))
     shape = np.maximum(np.arange(len(spectrum)), 1.0) ** (-color / 2)
     noise = np.fft.irfft(spectrum * shape, max(n_samples, 2))[:n_samples]
-    return (noise / (noise.std() + 1e-9)).astype(np.float32)
+    return np.asarray(noise / (noise.std() + 1e-9), np.float32)
 
 
 def set_level(samples: Samples, level_db: float) -> Samples:

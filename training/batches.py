@@ -1,4 +1,7 @@
-"""Corpus -> endless padded batches: a mixture over kinds of speech, joined single words, augmentation, length buckets."""
+"""Corpus -> endless padded batches.
+
+A mixture over kinds of speech, joined single words, augmentation, length buckets.
+"""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -14,12 +17,27 @@ from .corpus import Corpus, Utterance
 from .sentences import DIGITS
 from .voices import RATE_HZ
 
-# Share of utterances by kind: at the start mostly digits and short ones, which is what makes the loss leave its plateau.
-EARLY = {"digit": 0.35, "synthetic-digits": 0.2, "symbol": 0.1, "synthetic-command": 0.2, "sentence": 0.15}
+# Share of utterances by kind: at the start mostly digits and short ones, which is what makes the
+# loss leave its plateau.
+EARLY = {
+    "digit": 0.35,
+    "synthetic-digits": 0.2,
+    "symbol": 0.1,
+    "synthetic-command": 0.2,
+    "sentence": 0.15,
+}
 LATE = {
-    "digit": 0.24, "synthetic-digits": 0.08, "symbol": 0.06, "synthetic-number": 0.07, "synthetic-spelled": 0.06,
-    "synthetic-command": 0.17, "sentence": 0.18, "read": 0.05, "synthetic-plain": 0.075, "noise": 0.015,
-}  # fmt: skip
+    "digit": 0.24,
+    "synthetic-digits": 0.08,
+    "symbol": 0.06,
+    "synthetic-number": 0.07,
+    "synthetic-spelled": 0.06,
+    "synthetic-command": 0.17,
+    "sentence": 0.18,
+    "read": 0.05,
+    "synthetic-plain": 0.075,
+    "noise": 0.015,
+}
 
 
 @dataclass(frozen=True)
@@ -49,12 +67,22 @@ class Batches(IterableDataset[Batch]):
     """
 
     def __init__(
-        self, corpus: Corpus, token_ids: dict[str, int], *, seed: int, early_batches: int, seconds: float, max_s: float
+        self,
+        corpus: Corpus,
+        token_ids: dict[str, int],
+        *,
+        seed: int,
+        early_batches: int,
+        seconds: float,
+        max_s: float,
     ) -> None:
         self._corpus, self._token_ids, self._seed = corpus, token_ids, seed
         self._early_batches, self._seconds = early_batches, seconds
         self._kinds: dict[str, list[Utterance]] = defaultdict(list)
-        self._words: dict[str, dict[str, list[Utterance]]] = {"digit": defaultdict(list), "symbol": defaultdict(list)}
+        self._words: dict[str, dict[str, list[Utterance]]] = {
+            "digit": defaultdict(list),
+            "symbol": defaultdict(list),
+        }
         for row in corpus.utterances:
             if row.n_samples <= max_s * RATE_HZ or row.kind in ("noise", "room"):
                 self._kinds[row.kind].append(row)
@@ -76,7 +104,9 @@ class Batches(IterableDataset[Batch]):
 
     def _pool(self, mixture: dict[str, float], rng: np.random.Generator) -> list[Batch]:
         """Draw 256 utterances, sort them by length, cut them into batches, shuffle the batches."""
-        kinds = rng.choice(list(mixture), size=256, p=np.array(list(mixture.values())) / sum(mixture.values()))
+        kinds = rng.choice(
+            list(mixture), size=256, p=np.array(list(mixture.values())) / sum(mixture.values())
+        )
         spoken = sorted((self._draw(kind, rng) for kind in kinds), key=lambda pair: len(pair[0]))
         groups: list[list[tuple[npt.NDArray[np.float32], str]]] = [[]]
         for pair in spoken:
@@ -119,7 +149,9 @@ class Batches(IterableDataset[Batch]):
             pieces += [np.zeros(int(rng.uniform(0.03, 0.4) * RATE_HZ), np.float32)]
         return np.concatenate(pieces[:-1]), " ".join(row.text for row in rows)
 
-    def _disturb(self, samples: npt.NDArray[np.float32], rng: np.random.Generator) -> npt.NDArray[np.float32]:
+    def _disturb(
+        self, samples: npt.NDArray[np.float32], rng: np.random.Generator
+    ) -> npt.NDArray[np.float32]:
         if rng.random() < 0.85:
             samples = augment.change_voice(samples, float(np.exp(rng.uniform(-0.2, 0.2))))
         before, after = rng.uniform(0.0, 0.5, size=2) * RATE_HZ
@@ -132,7 +164,9 @@ class Batches(IterableDataset[Batch]):
         if rng.random() < 0.55:
             samples = augment.add_noise(samples, self._noise(len(samples), rng), rng.uniform(3, 30))
         else:  # no recording is digitally silent
-            samples = augment.add_noise(samples, augment.colored_noise(len(samples), 1.0, rng), rng.uniform(35, 60))
+            samples = augment.add_noise(
+                samples, augment.colored_noise(len(samples), 1.0, rng), rng.uniform(35, 60)
+            )
         if rng.random() < 0.3:
             samples = augment.telephone(samples)
         return augment.set_level(samples, rng.uniform(-26, 12))

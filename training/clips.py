@@ -1,7 +1,8 @@
 """The clips that this project ships: synthetic voices from Debian, so that they may go anywhere.
 
-`export/clips/` is what an exported graph is compared with its checkpoint on; `runtime/embedded/demo.ogg` is what `make demo`
-plays through. Run `python -m wav2edge.training.clips FOLDER_OF_THE_CHECKOUT` to make them again.
+`export/clips/` is what an exported graph is compared with its checkpoint on;
+`runtime/embedded/demo.ogg` is what `make demo` plays through. To make them again, run
+`python -m wav2edge.training.clips FOLDER_OF_THE_CHECKOUT`.
 """
 
 import sys
@@ -20,7 +21,10 @@ VERIFY = (
     (_FLITE["awb"], "what is the weather tomorrow in the afternoon"),
     (_ESPEAK["en-us+f2"], "please set a timer for twenty five minutes"),
     (_ESPEAK["en-gb+m3"], "nine four two seven zero six one"),
-    (_FLITE["slt"], "the boy was there when the sun rose and he walked along the river to the old bridge"),
+    (
+        _FLITE["slt"],
+        "the boy was there when the sun rose and he walked along the river to the old bridge",
+    ),
     (_FLITE["rms"], "open the garage door and close the bedroom window"),
     (_FLITE["awb"], "i would like a large coffee with milk and a little sugar"),
 )
@@ -36,9 +40,14 @@ def main(argv: list[str] | None = None) -> int:
     folder = Path((sys.argv[1:] if argv is None else argv)[0])
     (folder / "export" / "clips").mkdir(parents=True, exist_ok=True)
     for i, (voice, text) in enumerate(VERIFY):
-        _write(folder / "export" / "clips" / f"{i}_{voice.program}_{voice.name}.ogg", voice.speak(text))
+        _write(
+            folder / "export" / "clips" / f"{i}_{voice.program}_{voice.name}.ogg", voice.speak(text)
+        )
     pause = np.zeros(RATE_HZ, np.float32)
-    _write(folder / "runtime" / "embedded" / "demo.ogg", np.concatenate([x for v, t in DEMO for x in (v.speak(t), pause)]))
+    _write(
+        folder / "runtime" / "embedded" / "demo.ogg",
+        np.concatenate([x for v, t in DEMO for x in (v.speak(t), pause)]),
+    )
     return 0
 
 

@@ -1,8 +1,8 @@
 """Recordings and synthetic speech -> one cache of 16 kHz samples that training reads at random.
 
-The cache is a folder: `samples.i16` (little-endian int16 mono at 16 kHz, utterances end to end) and `index.json` (a list of
-`Utterance`). It is built once from the data manifest (tab separated; columns path, split, norm, speaker, source) and the
-synthetic voices, and is safe to delete.
+The cache is a folder: `samples.i16` (little-endian int16 mono at 16 kHz, utterances end to end) and
+`index.json` (a list of `Utterance`). It is built once from the data manifest (tab separated;
+columns path, split, norm, speaker, source) and the synthetic voices, and is safe to delete.
 """
 
 import csv
@@ -24,8 +24,16 @@ import soxr
 from . import sentences
 from .voices import RATE_HZ, Voice, VoiceError, trim
 
-# What a folder of recordings holds: "digit" and "symbol" are single words, joined into strings while training.
-KINDS = {"fsdd": "digit", "alphanumeric": "symbol", "an4": "sentence", "speechocean762": "sentence", "ljspeech": "read", "hifitts_6097": "read"}  # fmt: skip
+# What a folder of recordings holds: "digit" and "symbol" are single words, joined into strings
+# while training.
+KINDS = {
+    "fsdd": "digit",
+    "alphanumeric": "symbol",
+    "an4": "sentence",
+    "speechocean762": "sentence",
+    "ljspeech": "read",
+    "hifitts_6097": "read",
+}
 # How many synthetic utterances of each kind.
 SYNTHETIC = {"digits": 1800, "number": 1800, "spelled": 1500, "command": 5000, "plain": 4500}
 
@@ -58,7 +66,9 @@ class Corpus:
             FileNotFoundError: It was not prepared yet.
         """
         if not (folder / "index.json").is_file():
-            raise FileNotFoundError(f"{folder} holds no prepared corpus (index.json); prepare it first")
+            raise FileNotFoundError(
+                f"{folder} holds no prepared corpus (index.json); prepare it first"
+            )
         rows = json.loads((folder / "index.json").read_text())
         samples = np.memmap(folder / "samples.i16", dtype="<i2", mode="r")
         return cls(samples, tuple(Utterance(**row) for row in rows))
@@ -66,11 +76,11 @@ class Corpus:
     def audio(self, utterance: Utterance) -> npt.NDArray[np.float32]:
         """Return float32 `[n_samples]` in [-1, 1] at 16 kHz."""
         piece = self.samples[utterance.start : utterance.start + utterance.n_samples]
-        return piece.astype(np.float32) / 32768
+        return piece.astype(np.float32) / np.float32(32768)
 
 
 def read_manifest(data: Path, split: str) -> list[dict[str, str]]:
-    """Return the manifest rows of one split, each with the folder its recording lies in as `set`."""
+    """Return the manifest rows of one split, each with its recording's folder as `set`."""
     with (data / "MANIFEST.tsv").open(newline="") as file:
         rows = [row for row in csv.DictReader(file, delimiter="\t") if row["split"] == split]
     return [{**row, "set": Path(row["path"]).parent.name} for row in rows]
@@ -79,7 +89,8 @@ def read_manifest(data: Path, split: str) -> list[dict[str, str]]:
 def read_recording(path: Path) -> npt.NDArray[np.float32]:
     """Read a recording as float32 mono at 16 kHz."""
     samples, rate_hz = soundfile.read(path, dtype="float32", always_2d=True)
-    return soxr.resample(samples.mean(axis=1), rate_hz, RATE_HZ, quality="HQ").astype(np.float32)
+    mono = soxr.resample(samples.mean(axis=1), rate_hz, RATE_HZ, quality="HQ")
+    return np.asarray(mono, np.float32)
 
 
 def prepare(data: Path, folder: Path, seed: int, report: Callable[[str], None]) -> Corpus:
@@ -89,7 +100,9 @@ def prepare(data: Path, folder: Path, seed: int, report: Callable[[str], None]) 
     rows: list[Utterance] = []
     end = 0
     with (folder / "samples.i16").open("wb") as file:
-        for kind, text, speaker, samples in chain(_recordings(data), _noises(data), _synthetic(data, rng)):
+        for kind, text, speaker, samples in chain(
+            _recordings(data), _noises(data), _synthetic(data, rng)
+        ):
             clipped = np.clip(np.round(samples * 32768), -32768, 32767).astype("<i2")
             file.write(clipped.tobytes())
             rows.append(Utterance(kind, end, len(clipped), text, speaker))
@@ -121,20 +134,27 @@ def _noises(data: Path) -> Iterator[_Spoken]:
 
 
 def _synthetic(data: Path, rng: random.Random) -> Iterator[_Spoken]:
-    """Speak the drawn texts on all cores; a text a voice cannot speak is drawn again with another voice."""
+    """Speak the drawn texts, two at a time.
+
+    A text that a voice cannot speak is spoken again by another voice.
+    """
     dev = frozenset(sentences.normalize_text(row["norm"]) for row in read_manifest(data, "dev"))
     bank = sentences.SentenceBank.from_texts(_books(data), dev)
     draw: dict[str, Callable[[random.Random], str]] = {
-        "digits": sentences.digit_string, "number": sentences.number, "spelled": sentences.spelled,
-        "command": sentences.command, "plain": bank.draw,
-    }  # fmt: skip
+        "digits": sentences.digit_string,
+        "number": sentences.number,
+        "spelled": sentences.spelled,
+        "command": sentences.command,
+        "plain": bank.draw,
+    }
     orders = []
     for kind, count in SYNTHETIC.items():
-        while count:
+        n_left = count
+        while n_left:
             text = draw[kind](rng)
             if kind != "command" or text not in dev:
                 orders.append((kind, text, rng.getrandbits(32)))
-                count -= 1
+                n_left -= 1
     with ThreadPoolExecutor(2) as pool:
         yield from pool.map(lambda order: _speak(*order), orders)
 
@@ -156,7 +176,8 @@ def _speak(kind: str, text: str, seed: int) -> _Spoken:
 def _books(data: Path) -> Iterable[str]:
     for path in sorted((data / "text").glob("gutenberg_*.txt.gz")):
         if "milton" not in path.name and "shakespeare" not in path.name:
-            yield gzip.open(path, "rt", encoding="utf-8", errors="replace").read()
+            with gzip.open(path, "rt", encoding="utf-8", errors="replace") as file:
+                yield file.read()
     with zipfile.ZipFile(data / "text" / "state_union.zip") as archive:
         for name in archive.namelist():
             if name.endswith(".txt"):

@@ -1,8 +1,10 @@
-"""Word and character error rates on the development sets, greedy: `python -m wav2edge.training.evaluate MODEL --data FOLDER`.
+"""Word and character error rates on the development sets, greedy.
 
-MODEL is a bundle (what ships) or a checkpoint folder (what is being trained). The development sets are those of the data
-manifest, and one that is made of them: digit strings, the single digits of an unseen speaker joined by 150 to 400 ms of
-silence.
+Run `python -m wav2edge.training.evaluate MODEL --data FOLDER`.
+
+MODEL is a bundle (what ships) or a checkpoint folder (what is being trained). The development sets
+are those of the data manifest, and one that is made of them: digit strings, the single digits of an
+unseen speaker joined by 150 to 400 ms of silence.
 """
 
 import argparse
@@ -31,7 +33,7 @@ DIGIT_STRINGS, DIGITS_EACH, SEED = 30, 5, 0
 def development_sets(data: Path) -> dict[str, list[Spoken]]:
     """Return the recordings and transcripts of each development set, digit strings first."""
     sets: dict[str, list[Spoken]] = defaultdict(list)
-    digits = []
+    digits: list[Spoken] = []
     for row in read_manifest(data, "dev"):
         text = normalize_text(row["norm"])
         if not text:
@@ -42,30 +44,42 @@ def development_sets(data: Path) -> dict[str, list[Spoken]]:
 
 
 def digit_strings(digits: list[Spoken]) -> list[Spoken]:
-    """Join single digits into 30 strings of 5 with gaps of 150 to 400 ms; the same seed gives the same strings."""
+    """Join single digits into 30 strings of 5 with gaps of 150 to 400 ms.
+
+    The same seed gives the same strings.
+    """
     rng = random.Random(SEED)
     order = list(digits)
     rng.shuffle(order)
     strings = []
     for first in range(0, min(len(order), DIGIT_STRINGS * DIGITS_EACH), DIGITS_EACH):
+        spoken = order[first : first + DIGITS_EACH]
         pieces: list[Samples] = []
-        for samples, _ in order[first : first + DIGITS_EACH]:
+        for samples, _ in spoken:
             pieces += [np.zeros(int(rng.uniform(0.15, 0.4) * RATE_HZ), np.float32), samples]
         pieces.append(np.zeros(int(0.3 * RATE_HZ), np.float32))
-        strings.append((np.concatenate(pieces), " ".join(text for _, text in order[first : first + DIGITS_EACH])))
+        strings.append((np.concatenate(pieces), " ".join(text for _, text in spoken)))
     return strings
 
 
-def evaluate(transcribe: Callable[[Samples], str], sets: dict[str, list[Spoken]]) -> dict[str, dict[str, Any]]:
-    """Score a function from samples at 16 kHz to text on each set; the worst utterances come along."""
+def evaluate(
+    transcribe: Callable[[Samples], str], sets: dict[str, list[Spoken]]
+) -> dict[str, dict[str, Any]]:
+    """Score a function from samples at 16 kHz to text on each set.
+
+    The first utterances come along as examples.
+    """
     report = {}
     for name, rows in sets.items():
         pairs = [(text, transcribe(samples)) for samples, text in rows]
         words, characters = word_error_rate(pairs), character_error_rate(pairs)
         report[name] = {
-            "utterances": len(rows), "words": words.n_reference, "wer": round(words.rate, 4), "cer": round(characters.rate, 4),
+            "utterances": len(rows),
+            "words": words.n_reference,
+            "wer": round(words.rate, 4),
+            "cer": round(characters.rate, 4),
             "examples": pairs[:4],
-        }  # fmt: skip
+        }
     return report
 
 
@@ -100,7 +114,9 @@ def _open_checkpoint(folder: Path) -> Callable[[Samples], str]:
 
 def main(argv: list[str] | None = None) -> int:
     """Print a table, or JSON with `--json`."""
-    parser = argparse.ArgumentParser(prog="python -m wav2edge.training.evaluate", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m wav2edge.training.evaluate", description=__doc__
+    )
     parser.add_argument("model", type=Path)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--json", action="store_true")
@@ -110,7 +126,8 @@ def main(argv: list[str] | None = None) -> int:
         print(json.dumps(report, indent=1))
         return 0
     for name, row in report.items():
-        print(f"{name:24} {row['utterances']:4} utterances  WER {row['wer']:7.1%}  CER {row['cer']:7.1%}")
+        rates = f"WER {row['wer']:7.1%}  CER {row['cer']:7.1%}"
+        print(f"{name:24} {row['utterances']:4} utterances  {rates}")
         for expected, found in row["examples"]:
             print(f"    {expected[:70]}\n    > {found[:70]}")
     return 0

@@ -1,39 +1,46 @@
 """The small Wav2Vec 2.0 of the embedded model, and its forward pass with chunked attention.
 
-It is a `transformers` Wav2Vec2ForCTC like any other; what is particular is its configuration. The first convolution is long
-(20 ms) and strided by 5 ms, and starts as a bank of Gabor filters on a mel scale in four phases: after the GELU a filter's
-phases add up to its envelope, so training starts from something like a spectrogram instead of from noise (the idea of
-LEAF, Zeghidour et al. 2021, arXiv:2101.08596). It is trained like every other weight. Compared with the usual first
+It is a `transformers` Wav2Vec2ForCTC like any other; what is particular is its configuration. The
+first convolution is long (20 ms) and strided by 5 ms, and starts as a bank of Gabor filters on a
+mel scale in four phases: after the GELU a filter's phases add up to its envelope, so training
+starts from something like a spectrogram instead of from noise (the idea of LEAF, Zeghidour et al.
+2021, arXiv:2101.08596). It is trained like every other weight. Compared with the usual first
 convolution of 10 samples this leaves the plateau sooner and makes the front eight times cheaper.
 """
 
 import json
 import math
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch.nn import functional
 from transformers import Wav2Vec2Config, Wav2Vec2ForCTC
 
+if TYPE_CHECKING:
+    from transformers.models.wav2vec2.modeling_wav2vec2 import Wav2Vec2PositionalConvEmbedding
+
 # The tokens of facebook/wav2vec2-base-960h, in the order of their ids.
 TOKENS = ("<pad>", "<s>", "</s>", "<unk>", "|", *"ETAONIHSRDLUMWCFGYPBVK'XJQZ")
-TOKEN_IDS = {(" " if token == "|" else token): i for i, token in enumerate(TOKENS) if len(token) == 1}
+TOKEN_IDS = {(" " if name == "|" else name): i for i, name in enumerate(TOKENS) if len(name) == 1}
 
 
 def small_config() -> Wav2Vec2Config:
-    """Return the configuration: 7.3 M parameters, hop 480 samples (30 ms), receptive field 1,040 samples (65 ms).
+    """Return the configuration of the small model.
 
-    Layer norm, no convolution bias and no input normalisation: nothing depends on the utterance as a whole.
+    It has 7.3 M parameters, hop 480 samples (30 ms), receptive field 1,040 samples (65 ms).
+    Layer norm, no convolution bias and no input normalisation: nothing depends on the utterance as
+    a whole.
     """
     return Wav2Vec2Config(
-        vocab_size=len(TOKENS), hidden_size=256, num_hidden_layers=8, num_attention_heads=4, intermediate_size=1024,
-        conv_dim=(256,) * 4, conv_kernel=(320, 3, 4, 3), conv_stride=(80, 1, 2, 3), num_feat_extract_layers=4,
+        vocab_size=len(TOKENS), pad_token_id=0, bos_token_id=1, eos_token_id=2,
+        conv_dim=(256,) * 4, conv_kernel=(320, 3, 4, 3), conv_stride=(80, 1, 2, 3),
         feat_extract_norm="layer", conv_bias=False, do_stable_layer_norm=True,
+        hidden_size=256, num_hidden_layers=8, num_attention_heads=4, intermediate_size=1024,
         num_conv_pos_embeddings=31, num_conv_pos_embedding_groups=16,
-        mask_time_prob=0.1, mask_time_length=4, mask_feature_prob=0.06, mask_feature_length=24, layerdrop=0.05,
-        hidden_dropout=0.1, attention_dropout=0.0, activation_dropout=0.0, feat_proj_dropout=0.0, final_dropout=0.1,
-        ctc_loss_reduction="mean", ctc_zero_infinity=True, pad_token_id=0, bos_token_id=1, eos_token_id=2,
+        mask_time_prob=0.1, mask_time_length=4, mask_feature_prob=0.06, mask_feature_length=24,
+        layerdrop=0.05, hidden_dropout=0.1, attention_dropout=0.0, activation_dropout=0.0,
+        feat_proj_dropout=0.0, final_dropout=0.1, ctc_loss_reduction="mean", ctc_zero_infinity=True,
     )  # fmt: skip
 
 
@@ -42,25 +49,32 @@ def small_model(seed: int) -> Wav2Vec2ForCTC:
     torch.manual_seed(seed)
     model = Wav2Vec2ForCTC(small_config())
     first = model.wav2vec2.feature_extractor.conv_layers[0].conv
+    assert isinstance(first, torch.nn.Conv1d)
     with torch.no_grad():
         first.weight[:, 0] = gabor_filters(first.out_channels // 4, first.kernel_size[0], 16_000)
     return model
 
 
 def gabor_filters(n_bands: int, kernel: int, rate_hz: int) -> torch.Tensor:
-    """Return `[4 * n_bands, kernel]`: bands mel-spaced from 60 Hz to 7.6 kHz, phases 0, 90, 180 and 270 degrees.
+    """Return `[4 * n_bands, kernel]`, a bank of filters.
 
-    Gain grows with frequency (6 dB an octave above 500 Hz): speech falls about as fast, so that all bands start alike. The
-    factor 8 keeps quiet speech (RMS 0.001) above the epsilon of the layer norm that follows.
+    Bands are mel-spaced from 60 Hz to 7.6 kHz, in phases 0, 90, 180 and 270 degrees. Gain grows
+    with frequency (6 dB an octave above 500 Hz): speech falls about as fast, so that all bands
+    start alike. The factor 8 keeps quiet speech (RMS 0.001) above the epsilon of the layer norm
+    that follows.
     """
     mel = torch.linspace(1127 * math.log(1 + 60 / 700), 1127 * math.log(1 + 7600 / 700), n_bands)
     center_hz = 700 * (torch.exp(mel / 1127) - 1)
-    width_hz = 24.7 + 0.108 * center_hz  # equivalent rectangular bandwidth (Glasberg and Moore 1990)
+    # Equivalent rectangular bandwidth (Glasberg and Moore 1990).
+    width_hz = 24.7 + 0.108 * center_hz
     time_s = (torch.arange(kernel) - (kernel - 1) / 2) / rate_hz
-    envelope = torch.exp(-0.5 * (time_s[None] * width_hz[:, None] * 2.0) ** 2) * torch.hann_window(kernel, periodic=False)
+    window = torch.hann_window(kernel, periodic=False)
+    envelope = torch.exp(-0.5 * (time_s[None] * width_hz[:, None] * 2.0) ** 2) * window
     envelope = envelope / envelope.norm(dim=1, keepdim=True) * 8 * (1 + center_hz[:, None] / 500)
     angle = 2 * math.pi * center_hz[:, None] * time_s[None]
-    filters = torch.stack([envelope * torch.cos(angle + phase * math.pi / 2) for phase in range(4)], dim=1)
+    filters = torch.stack(
+        [envelope * torch.cos(angle + phase * math.pi / 2) for phase in range(4)], dim=1
+    )
     return filters.reshape(4 * n_bands, kernel)
 
 
@@ -77,17 +91,21 @@ def ctc_log_probs(
         model: A layer-norm model (`feat_extract_norm="layer"`, `do_stable_layer_norm`).
         samples: float32 `[batch, samples]`.
         n_samples: int64 `[batch]`, the samples that are not padding.
-        chunk_frames: A frame sees its own chunk and what came before it, nothing later; None: everything.
+        chunk_frames: A frame sees its own chunk and what came before it, nothing later; None:
+            everything.
         left_frames: How far before its chunk a frame sees, rounded up to chunks; None: everything.
 
     Returns:
-        log_probs float32 `[batch, frames, vocabulary]` and int64 `[batch]`, the frames that are not padding.
+        log_probs float32 `[batch, frames, vocabulary]` and int64 `[batch]`, the frames that are not
+        padding.
     """
     base = model.wav2vec2
     hidden, _ = base.feature_projection(base.feature_extractor(samples).transpose(1, 2))
-    n_frames = base._get_feat_extract_output_lengths(n_samples)
+    # Private names of transformers: its own forward pass, taken apart, has no public ones.
+    n_frames = base._get_feat_extract_output_lengths(cast("torch.LongTensor", n_samples))  # noqa: SLF001
     valid = torch.arange(hidden.shape[1], device=hidden.device) < n_frames[:, None]
-    hidden = base._mask_hidden_states(hidden, attention_mask=valid.long()) * valid[..., None]
+    masked = base._mask_hidden_states(hidden, attention_mask=valid.long())  # noqa: SLF001
+    hidden = masked * valid[..., None]
     hidden = hidden + _position(base.encoder.pos_conv_embed, hidden, chunk_frames)
     hidden = base.encoder.dropout(hidden)
     mask = _attention_mask(valid, chunk_frames, left_frames)
@@ -98,23 +116,33 @@ def ctc_log_probs(
     return torch.log_softmax(logits.float(), dim=-1), n_frames
 
 
-def _position(embed: torch.nn.Module, hidden: torch.Tensor, chunk_frames: int | None) -> torch.Tensor:
-    """The positional convolution; in chunks its right half sees zeros beyond the chunk's end, as the step graph does."""
+def _position(
+    embed: "Wav2Vec2PositionalConvEmbedding", hidden: torch.Tensor, chunk_frames: int | None
+) -> torch.Tensor:
+    """The positional convolution.
+
+    In chunks its right half sees zeros beyond the chunk's end, as the step graph does.
+    """
+    out: torch.Tensor
     if chunk_frames is None:
-        return embed(hidden)
+        out = embed(hidden)
+        return out
     conv = embed.conv
     left, (batch, frames, width) = conv.kernel_size[0] // 2, hidden.shape
     n_chunks = -(-frames // chunk_frames)
     padded = functional.pad(hidden, (0, 0, left, n_chunks * chunk_frames - frames))
-    blocks = padded.unfold(1, left + chunk_frames, chunk_frames).reshape(batch * n_chunks, width, -1)
-    right = conv.kernel_size[0] - 1 - left
-    out = functional.conv1d(functional.pad(blocks, (0, right)), conv.weight, conv.bias, groups=conv.groups)
+    blocks = padded.unfold(1, left + chunk_frames, chunk_frames)
+    blocks = blocks.reshape(batch * n_chunks, width, -1)
+    blocks = functional.pad(blocks, (0, conv.kernel_size[0] - 1 - left))
+    out = functional.conv1d(blocks, conv.weight, conv.bias, groups=conv.groups)
     out = embed.activation(out).transpose(1, 2).reshape(batch, n_chunks * chunk_frames, width)
     return out[:, :frames]
 
 
-def _attention_mask(valid: torch.Tensor, chunk_frames: int | None, left_frames: int | None) -> torch.Tensor:
-    """Return bool `[batch, 1, frames, frames]`, true where the query frame may see the key frame."""
+def _attention_mask(
+    valid: torch.Tensor, chunk_frames: int | None, left_frames: int | None
+) -> torch.Tensor:
+    """Return bool `[batch, 1, frames, frames]`, true where a query frame may see a key frame."""
     mask = valid[:, None, None, :].expand(-1, 1, valid.shape[1], -1)
     if chunk_frames is not None:
         chunk = torch.arange(valid.shape[1], device=valid.device) // chunk_frames
@@ -128,18 +156,32 @@ def _attention_mask(valid: torch.Tensor, chunk_frames: int | None, left_frames: 
 
 
 def save_checkpoint(model: Wav2Vec2ForCTC, folder: Path) -> None:
-    """Write a checkpoint folder in the layout of `transformers`: weights, config, tokenizer and feature extractor facts."""
+    """Write a checkpoint folder in the layout of `transformers`.
+
+    It holds weights, config, and the tokenizer's and the feature extractor's facts.
+    """
     model.save_pretrained(folder)
     files: dict[str, dict[str, Any]] = {
         "vocab.json": {token: i for i, token in enumerate(TOKENS)},
         "tokenizer_config.json": {
-            "tokenizer_class": "Wav2Vec2CTCTokenizer", "unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>",
-            "pad_token": "<pad>", "word_delimiter_token": "|", "do_lower_case": False,
+            "tokenizer_class": "Wav2Vec2CTCTokenizer",
+            "unk_token": "<unk>",
+            "bos_token": "<s>",
+            "eos_token": "</s>",
+            "pad_token": "<pad>",
+            "word_delimiter_token": "|",
+            "do_lower_case": False,
         },
         "preprocessor_config.json": {
-            "feature_extractor_type": "Wav2Vec2FeatureExtractor", "feature_size": 1, "sampling_rate": 16_000,
-            "padding_value": 0.0, "do_normalize": False, "return_attention_mask": True,
+            "feature_extractor_type": "Wav2Vec2FeatureExtractor",
+            "feature_size": 1,
+            "sampling_rate": 16_000,
+            "padding_value": 0.0,
+            "do_normalize": False,
+            "return_attention_mask": True,
         },
-    }  # fmt: skip
+    }
     for name, values in files.items():
-        (folder / name).write_text(json.dumps(values, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+        (folder / name).write_text(
+            json.dumps(values, ensure_ascii=False, indent=1) + "\n", encoding="utf-8"
+        )

@@ -1,8 +1,11 @@
-"""Texts for synthetic voices: digits, numbers, spelled letters, orders to a home or a coffee machine, plain sentences.
+"""Texts for synthetic voices.
 
-Every text is upper case and uses only the characters of `normalize_text`, so it can be spelled with the 32 tokens of
-`facebook/wav2vec2-base-960h`. Nothing here reads the development sets: sentences come from public-domain books, and a
-sentence that also stands in a development transcript is dropped by `training/corpus.py`.
+Digits, numbers, spelled letters, orders to a home or a coffee machine, plain sentences.
+
+Every text is upper case and uses only the characters of `normalize_text`, so it can be spelled with
+the 32 tokens of `facebook/wav2vec2-base-960h`. Nothing here reads the development sets: sentences
+come from public-domain books, and a sentence that also stands in a development transcript is
+dropped by `training/corpus.py`.
 """
 
 import random
@@ -12,9 +15,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 DIGITS = ("ZERO", "ONE", "TWO", "THREE", "FOUR", "FIVE", "SIX", "SEVEN", "EIGHT", "NINE")
-_TEENS = (
-    "TEN ELEVEN TWELVE THIRTEEN FOURTEEN FIFTEEN SIXTEEN SEVENTEEN EIGHTEEN NINETEEN".split()
-)
+_TEENS = "TEN ELEVEN TWELVE THIRTEEN FOURTEEN FIFTEEN SIXTEEN SEVENTEEN EIGHTEEN NINETEEN".split()
 _TENS = "TWENTY THIRTY FORTY FIFTY SIXTY SEVENTY EIGHTY NINETY".split()
 _ORDINALS = (
     "FIRST SECOND THIRD FOURTH FIFTH SIXTH SEVENTH EIGHTH NINTH TENTH ELEVENTH TWELFTH THIRTEENTH "
@@ -92,54 +93,99 @@ SLOTS: dict[str, tuple[str, ...]] = {
     "the": ("THE ", "THE ", "THE ", "MY ", ""),
     "degrees": ("", " DEGREES"),
     "mode": ("", " MODE", " SCENE"),
-    "when": ("", "", " TODAY", " TOMORROW", " TONIGHT", " ON MONDAY", " THIS WEEKEND", " THIS MORNING"),
+    "when": (
+        "",
+        "",
+        " TODAY",
+        " TOMORROW",
+        " TONIGHT",
+        " ON MONDAY",
+        " THIS WEEKEND",
+        " THIS MORNING",
+    ),
     "room": tuple(
-        "KITCHEN,BEDROOM,BATHROOM,LIVING ROOM,DINING ROOM,OFFICE,GARAGE,HALLWAY,BASEMENT,ATTIC,GARDEN,PORCH,"
-        "GUEST ROOM,KIDS ROOM,LAUNDRY ROOM,STUDY,UPSTAIRS,DOWNSTAIRS,OUTDOOR,OUTSIDE,INDOOR,CEILING,BED,DESK,CORNER,"
+        "KITCHEN,BEDROOM,BATHROOM,LIVING ROOM,DINING ROOM,OFFICE,GARAGE,HALLWAY,"
+        "BASEMENT,ATTIC,GARDEN,PORCH,GUEST ROOM,KIDS ROOM,LAUNDRY ROOM,STUDY,"
+        "UPSTAIRS,DOWNSTAIRS,OUTDOOR,OUTSIDE,INDOOR,CEILING,BED,DESK,CORNER,"
         "FRONT YARD,BACK YARD,NURSERY,PANTRY,BALCONY".split(",")
     ),
     "thing": tuple(
-        "LIGHT,LIGHTS,LAMP,FAN,CEILING FAN,HEATER,HEATING,AIR CONDITIONER,TV,TELEVISION,RADIO,SPEAKER,COFFEE MACHINE,"
-        "OVEN,KETTLE,BED LIGHT,DESK LAMP,NIGHT LIGHT,OUTDOOR LIGHTS,CHRISTMAS TREE,ALARM,CAMERA,HUMIDIFIER,SPRINKLER,"
-        "PUMP,PLUG,OUTLET,STOVE,EVERYTHING".split(",")
+        "LIGHT,LIGHTS,LAMP,FAN,CEILING FAN,HEATER,HEATING,AIR CONDITIONER,TV,"
+        "TELEVISION,RADIO,SPEAKER,COFFEE MACHINE,OVEN,KETTLE,BED LIGHT,DESK LAMP,"
+        "NIGHT LIGHT,OUTDOOR LIGHTS,CHRISTMAS TREE,ALARM,CAMERA,HUMIDIFIER,"
+        "SPRINKLER,PUMP,PLUG,OUTLET,STOVE,EVERYTHING".split(",")
     ),
     "cover": tuple(
-        "WINDOW,WINDOWS,CURTAIN,CURTAINS,BLINDS,SHADES,SHUTTERS,GARAGE DOOR,GATE,FRONT DOOR,LEFT CURTAIN,"
-        "RIGHT WINDOW,AWNING,VALVE".split(",")
+        "WINDOW,WINDOWS,CURTAIN,CURTAINS,BLINDS,SHADES,SHUTTERS,GARAGE DOOR,GATE,FRONT DOOR,"
+        "LEFT CURTAIN,RIGHT WINDOW,AWNING,VALVE".split(",")
     ),
-    "door": tuple("FRONT DOOR,BACK DOOR,DOOR,GARAGE DOOR,GATE,CAR,SIDE DOOR,WINDOW,KITCHEN WINDOW".split(",")),
-    "color": tuple("RED,GREEN,BLUE,WHITE,YELLOW,ORANGE,PURPLE,PINK,WARM WHITE,BROWN,TURQUOISE".split(",")),
+    "door": tuple(
+        "FRONT DOOR,BACK DOOR,DOOR,GARAGE DOOR,GATE,CAR,SIDE DOOR,WINDOW,KITCHEN WINDOW".split(",")
+    ),
+    "color": tuple(
+        "RED,GREEN,BLUE,WHITE,YELLOW,ORANGE,PURPLE,PINK,WARM WHITE,BROWN,TURQUOISE".split(",")
+    ),
     "scene": tuple(
-        "PARTY,MOVIE,READING,DINNER,NIGHT,MORNING,VACATION,ROMANTIC,RELAX,WORK,CLEANING,BEDTIME,MOOD,COZY".split(",")
+        "PARTY,MOVIE,READING,DINNER,NIGHT,MORNING,VACATION,ROMANTIC,RELAX,WORK,CLEANING,BEDTIME,"
+        "MOOD,COZY".split(",")
     ),
     "errand": tuple(
-        "CALL MY MOTHER,BUY MILK,TAKE OUT THE TRASH,WATER THE PLANTS,FEED THE CAT,PAY THE BILLS,GO TO BED,"
-        "WALK THE DOG,TAKE MY MEDICINE".split(",")
+        "CALL MY MOTHER,BUY MILK,TAKE OUT THE TRASH,WATER THE PLANTS,FEED THE CAT,PAY THE BILLS,"
+        "GO TO BED,WALK THE DOG,TAKE MY MEDICINE".split(",")
     ),
-    "grocery": tuple("MILK,EGGS,BREAD,BUTTER,CHEESE,APPLES,COFFEE,RICE,SUGAR,TOMATOES,ONIONS,BANANAS,PAPER TOWELS,WATER".split(",")),
-    "music": tuple("MUSIC,JAZZ,THE NEWS,ROCK MUSIC,CLASSICAL MUSIC,THE RADIO,MY PLAYLIST,A SONG,SOMETHING ELSE,BLUES,POP,A MOVIE".split(",")),
-    "person": tuple("JOHN,MARY,DAVID,ANNA,MICHAEL,SARAH,PETER,MOM,DAD,MY WIFE,MY HUSBAND,GRANDMA,ALICE,BOB,EMMA,JAMES,ROBERT,LINDA,THE DOCTOR".split(",")),
-    "order": tuple("I WANT A,I WOULD LIKE A,I'D LIKE A,CAN I HAVE A,CAN I GET A,MAKE ME A,GIVE ME A,PLEASE MAKE A,BREW A,COULD I HAVE A,I'LL HAVE A,MAKE A".split(",")),
+    "grocery": tuple(
+        "MILK,EGGS,BREAD,BUTTER,CHEESE,APPLES,COFFEE,RICE,SUGAR,TOMATOES,ONIONS,BANANAS,"
+        "PAPER TOWELS,WATER".split(",")
+    ),
+    "music": tuple(
+        "MUSIC,JAZZ,THE NEWS,ROCK MUSIC,CLASSICAL MUSIC,THE RADIO,MY PLAYLIST,A SONG,"
+        "SOMETHING ELSE,BLUES,POP,A MOVIE".split(",")
+    ),
+    "person": tuple(
+        "JOHN,MARY,DAVID,ANNA,MICHAEL,SARAH,PETER,MOM,DAD,MY WIFE,MY HUSBAND,GRANDMA,ALICE,BOB,"
+        "EMMA,JAMES,ROBERT,LINDA,THE DOCTOR".split(",")
+    ),
+    "order": tuple(
+        "I WANT A,I WOULD LIKE A,I'D LIKE A,CAN I HAVE A,CAN I GET A,MAKE ME A,GIVE ME A,"
+        "PLEASE MAKE A,BREW A,COULD I HAVE A,I'LL HAVE A,MAKE A".split(",")
+    ),
     "coffee": tuple(
-        "COFFEE,LATTE,CAPPUCCINO,ESPRESSO,DOUBLE ESPRESSO,AMERICANO,MOCHA,LARGE LATTE,SMALL COFFEE,MEDIUM AMERICANO,LARGE CAPPUCCINO,"
-        "SINGLE SHOT LATTE,DOUBLE SHOT CAPPUCCINO,TRIPLE SHOT MOCHA,ICED COFFEE,BLACK COFFEE,HOT CHOCOLATE,CUP OF TEA,"
-        "SMALL ESPRESSO,LARGE MOCHA,DECAF COFFEE,MEDIUM LATTE,FLAT WHITE,MACCHIATO".split(",")
+        "COFFEE,LATTE,CAPPUCCINO,ESPRESSO,DOUBLE ESPRESSO,AMERICANO,MOCHA,LARGE LATTE,"
+        "SMALL COFFEE,MEDIUM AMERICANO,LARGE CAPPUCCINO,SINGLE SHOT LATTE,DOUBLE SHOT CAPPUCCINO,"
+        "TRIPLE SHOT MOCHA,ICED COFFEE,BLACK COFFEE,HOT CHOCOLATE,CUP OF TEA,SMALL ESPRESSO,"
+        "LARGE MOCHA,DECAF COFFEE,MEDIUM LATTE,FLAT WHITE,MACCHIATO".split(",")
     ),
-    "milk": tuple("MILK,OAT MILK,SOY MILK,ALMOND MILK,SKIM MILK,WHOLE MILK,CREAM,LOTS OF MILK,NO MILK,A LITTLE MILK,HALF AND HALF".split(",")),
-    "with": ("", "", " PLEASE", " WITH SUGAR", " AND SUGAR", " WITHOUT SUGAR", " AND NO SUGAR", " WITH BROWN SUGAR", " WITH TWO SUGARS", " AND SOME SUGAR", " WITH CINNAMON", " AND A LOT OF SUGAR"),
-}  # fmt: skip
+    "milk": tuple(
+        "MILK,OAT MILK,SOY MILK,ALMOND MILK,SKIM MILK,WHOLE MILK,CREAM,LOTS OF MILK,NO MILK,"
+        "A LITTLE MILK,HALF AND HALF".split(",")
+    ),
+    "with": (
+        "",
+        "",
+        " PLEASE",
+        " WITH SUGAR",
+        " AND SUGAR",
+        " WITHOUT SUGAR",
+        " AND NO SUGAR",
+        " WITH BROWN SUGAR",
+        " WITH TWO SUGARS",
+        " AND SOME SUGAR",
+        " WITH CINNAMON",
+        " AND A LOT OF SUGAR",
+    ),
+}
 
 
 def normalize_text(text: str) -> str:
-    """Spell `text` with `A-Z`, apostrophes inside words and single spaces; everything else becomes a space.
+    """Spell `text` with `A-Z`, apostrophes inside words and single spaces.
 
-    Accents are dropped (NFKD), digits are not spelled out: a text with digits is not fit for training and callers
-    skip it.
+    Everything else becomes a space. Accents are dropped (NFKD), digits are not spelled out: a text
+    with digits is not fit for training and callers skip it.
     """
     plain = unicodedata.normalize("NFKD", text.replace("\u2019", "'")).upper()
     plain = "".join(c for c in plain if not unicodedata.combining(c))
     plain = re.sub(r"[^A-Z']+", " ", plain)
-    return " ".join(w.strip("'") if w.strip("'") else "" for w in plain.split()).strip()
+    return " ".join(w.strip("'") for w in plain.split()).strip()
 
 
 def spell_number(n: int) -> str:
@@ -175,10 +221,12 @@ def number(rng: random.Random) -> str:
         return f"{spell_number(rng.choice((18, 19, 20)))} {spell_number(rng.randrange(10, 100))}"
     if kind == 3:
         day = f"{rng.choice(_MONTHS)} {rng.choice(_ORDINALS)}"
-        return day if rng.random() < 0.5 else f"{day} NINETEEN {spell_number(rng.randrange(10, 100))}"
+        year = "" if rng.random() < 0.5 else f" NINETEEN {spell_number(rng.randrange(10, 100))}"
+        return day + year
     if kind == 4:
         return clock(rng)
-    return f"{spell_number(rng.randrange(1, 100))} {rng.choice(('DOLLARS', 'POINT', 'PERCENT', 'MINUTES', 'DEGREES'))}"
+    amount = spell_number(rng.randrange(1, 100))
+    return f"{amount} {rng.choice(('DOLLARS', 'POINT', 'PERCENT', 'MINUTES', 'DEGREES'))}"
 
 
 def clock(rng: random.Random) -> str:
@@ -210,7 +258,9 @@ def duration(rng: random.Random) -> str:
 def command(rng: random.Random) -> str:
     """Draw an order to a home or a coffee machine from `COMMANDS`."""
     fill: dict[str, Callable[[], str]] = {
-        "number": lambda: spell_number(rng.choice((*range(1, 31), 40, 50, 60, 70, 75, 80, 90, 100))),
+        "number": lambda: spell_number(
+            rng.choice((*range(1, 31), 40, 50, 60, 70, 75, 80, 90, 100))
+        ),
         "minutes": lambda: duration(rng),
         "clock": lambda: clock(rng),
     }
@@ -233,12 +283,19 @@ class SentenceBank:
 
     @classmethod
     def from_texts(cls, texts: Iterable[str], excluded: frozenset[str]) -> "SentenceBank":
-        """Cut texts at full stops and commas; drop what holds digits, is too long or stands in `excluded`."""
+        """Cut texts at full stops and commas.
+
+        What holds digits, is too long or stands in `excluded` is dropped.
+        """
         found: dict[str, None] = {}
         for text in texts:
             for piece in re.split(r"[.;:!?\n\"]+\s*|--|, ", re.sub(r"(?<!\n)\n(?!\n)", " ", text)):
                 plain = normalize_text(piece)
-                if not any(c.isdigit() for c in piece) and 2 <= len(plain.split()) <= 14 and plain not in excluded:
+                if (
+                    not any(c.isdigit() for c in piece)
+                    and 2 <= len(plain.split()) <= 14
+                    and plain not in excluded
+                ):
                     found[plain] = None
         return cls(tuple(found))
 
