@@ -65,7 +65,9 @@ class EndpointOptions:
 ENDPOINTS = {
     "fast": EndpointOptions(trailing_silence_ms=500.0),
     "default": EndpointOptions(),
-    "patient": EndpointOptions(trailing_silence_ms=1500.0, no_speech_ms=10_000.0, max_segment_ms=40_000.0),
+    "patient": EndpointOptions(
+        trailing_silence_ms=1500.0, no_speech_ms=10_000.0, max_segment_ms=40_000.0
+    ),
 }
 
 
@@ -92,11 +94,15 @@ class Endpointer:
         self.options = options
         self._rise_db = _RISE_DB_PER_S * geometry.duration_ms(1) / 1000
         self._trailing = max(1, geometry.frames_for(options.trailing_silence_ms))
-        self._impatient = max(1, geometry.frames_for(options.trailing_silence_ms * options.patience))
+        self._impatient = max(
+            1, geometry.frames_for(options.trailing_silence_ms * options.patience)
+        )
         self._no_speech = _frames(options.no_speech_ms, geometry)
         self._longest = _frames(options.max_segment_ms, geometry)
 
-    def advance(self, state: EndpointState, *, spoken: bool, energy_db: float) -> tuple[Reason | None, EndpointState]:
+    def advance(
+        self, state: EndpointState, *, spoken: bool, energy_db: float
+    ) -> tuple[Reason | None, EndpointState]:
         """Take one frame.
 
         Args:
@@ -112,7 +118,9 @@ class Endpointer:
         quiet = energy_db <= floor_db + self.options.quiet_db
         if spoken:
             started = state if state.in_segment else EndpointState(in_segment=True)
-            state = replace(started, floor_db=floor_db, n_frames=started.n_frames + 1, n_silent=0, n_quiet=0)
+            state = replace(
+                started, floor_db=floor_db, n_frames=started.n_frames + 1, n_silent=0, n_quiet=0
+            )
         else:
             state = replace(
                 state, floor_db=floor_db, n_frames=state.n_frames + 1, n_silent=state.n_silent + 1,

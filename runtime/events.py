@@ -85,7 +85,13 @@ class Overflow:
 
 
 Event = SpeechStart | Partial | Final | SpeechEnd | Overflow
-NAMES = {SpeechStart: "speech_start", Partial: "partial", Final: "final", SpeechEnd: "speech_end", Overflow: "overflow"}
+NAMES = {
+    SpeechStart: "speech_start",
+    Partial: "partial",
+    Final: "final",
+    SpeechEnd: "speech_end",
+    Overflow: "overflow",
+}
 
 
 def to_dict(event: Event) -> dict[str, Any]:

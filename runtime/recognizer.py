@@ -171,7 +171,9 @@ class Recognizer:
         yield self._decoder.finish(state)
 
 
-def _preset(value: object, presets: Mapping[str, _Options], kind: type[_Options], name: str) -> _Options:
+def _preset(
+    value: object, presets: Mapping[str, _Options], kind: type[_Options], name: str
+) -> _Options:
     """Return the options themselves, or those that go by a name."""
     if isinstance(value, kind):
         return value

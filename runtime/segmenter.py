@@ -37,7 +37,9 @@ class Segmenter:
         self._decoder, self._endpointer, self._geometry = decoder, endpointer, geometry
         alphabet = decoder.alphabet
         self._separator = alphabet.separator
-        self._unspoken = [id_ for id_ in (alphabet.blank_id, alphabet.delimiter_id) if id_ is not None]
+        self._unspoken = [
+            id_ for id_ in (alphabet.blank_id, alphabet.delimiter_id) if id_ is not None
+        ]
 
     def start(self) -> SegmentState:
         """Return the state before the first frame."""
@@ -49,7 +51,12 @@ class Segmenter:
         return ~np.isin(best, self._unspoken)
 
     def advance(
-        self, state: SegmentState, log_probs: Array, provisional: Array, energies_db: NDArray[np.float64], heard_s: float
+        self,
+        state: SegmentState,
+        log_probs: Array,
+        provisional: Array,
+        energies_db: NDArray[np.float64],
+        heard_s: float,
     ) -> tuple[list[Event], SegmentState]:
         """Take the frames of one step.
 
@@ -67,7 +74,9 @@ class Segmenter:
         done = 0
         for i, spoken in enumerate(self.spoken(log_probs)):
             was_open = state.endpoint.in_segment
-            reason, endpoint = self._endpointer.advance(state.endpoint, spoken=bool(spoken), energy_db=float(energies_db[i]))
+            reason, endpoint = self._endpointer.advance(
+                state.endpoint, spoken=bool(spoken), energy_db=float(energies_db[i])
+            )
             state = replace(state, endpoint=endpoint)
             if spoken and not was_open:
                 events.append(self._started(state, state.decoder.n_frames + i - done))
@@ -93,13 +102,19 @@ class Segmenter:
         start_s = self._geometry.center_s(frame - 0.5) - self._endpointer.options.pre_roll_ms / 1000
         return SpeechStart(state.segment_id, max(0.0, start_s))
 
-    def _ended(self, state: SegmentState, reason: Reason, heard_s: float, events: list[Event]) -> SegmentState:
+    def _ended(
+        self, state: SegmentState, reason: Reason, heard_s: float, events: list[Event]
+    ) -> SegmentState:
         """Close the segment; one that became too long leaves the word that is being said to the next."""
         now_s = min(heard_s, self._geometry.center_s(state.decoder.n_frames - 0.5))
         if reason is Reason.NO_SPEECH:
             events.append(SpeechEnd(None, now_s, reason))
             return state
-        carried = reason is Reason.TOO_LONG and bool(state.words) and bool(self._decoder.pending(state.decoder))
+        carried = (
+            reason is Reason.TOO_LONG
+            and bool(state.words)
+            and bool(self._decoder.pending(state.decoder))
+        )
         words = state.words if carried else state.words + self._decoder.finish(state.decoder)
         if words:
             segment = Segment.of(timed(words, self._geometry, heard_s), separator=self._separator)
@@ -107,18 +122,24 @@ class Segmenter:
         events.append(SpeechEnd(state.segment_id, now_s, reason))
         decoder = state.decoder if carried else GreedyState(n_frames=state.decoder.n_frames)
         floor_db = state.endpoint.floor_db
-        state = SegmentState(decoder, EndpointState(floor_db, in_segment=carried), state.segment_id + 1)
+        state = SegmentState(
+            decoder, EndpointState(floor_db, in_segment=carried), state.segment_id + 1
+        )
         if carried:
             events.append(self._started(state, decoder.start_frame))
         return state
 
-    def _show(self, state: SegmentState, provisional: Array, heard_s: float, events: list[Event]) -> SegmentState:
+    def _show(
+        self, state: SegmentState, provisional: Array, heard_s: float, events: list[Event]
+    ) -> SegmentState:
         """Tell the text if it changed."""
         if not state.endpoint.in_segment:
             return state
         words, decoder = self._decoder.advance(state.decoder, provisional)
         words += self._decoder.finish(decoder)
-        text = tuple(self._separator.join(word.text for word in part) for part in (state.words, words))
+        text = tuple(
+            self._separator.join(word.text for word in part) for part in (state.words, words)
+        )
         if text == state.shown:
             return state
         time_s = min(heard_s, self._geometry.center_s(decoder.n_frames - 0.5))

@@ -70,14 +70,19 @@ class StreamState:
 class LiveModel:
     """The acoustic model and the segmenter with one stream's options; holds no state and may be shared."""
 
-    def __init__(self, acoustic: AcousticModel, segmenter: Segmenter, options: StreamOptions) -> None:
+    def __init__(
+        self, acoustic: AcousticModel, segmenter: Segmenter, options: StreamOptions
+    ) -> None:
         self._acoustic, self._segmenter = acoustic, segmenter
         geometry = acoustic.geometry
         self.chunk_frames = max(1, geometry.frames_for(options.chunk_ms))
         self.lookahead_frames = geometry.frames_for(options.lookahead_ms)
         self.left_frames = geometry.frames_for(options.left_ms)
         self.options = StreamOptions(
-            *(geometry.duration_ms(n) for n in (self.chunk_frames, self.lookahead_frames, self.left_frames))
+            *(
+                geometry.duration_ms(n)
+                for n in (self.chunk_frames, self.lookahead_frames, self.left_frames)
+            )
         )
         """As they really are: rounded up to whole frames."""
         self.rate_hz = geometry.rate_hz
@@ -85,13 +90,17 @@ class LiveModel:
     def start(self) -> StreamState:
         """Return the state before the first sample."""
         nothing = np.zeros(0, np.float32)
-        return StreamState(self._acoustic.start(prior=True), self._segmenter.start(), nothing, np.zeros(0), 0)
+        return StreamState(
+            self._acoustic.start(prior=True), self._segmenter.start(), nothing, np.zeros(0), 0
+        )
 
     def advance(self, state: StreamState, samples: Array) -> tuple[list[Event], StreamState]:
         """Take new samples, float32 `[n]` at the model's rate, any n."""
         events: list[Event] = []
         state = replace(
-            state, waiting=np.concatenate([state.waiting, samples]), n_samples=state.n_samples + len(samples)
+            state,
+            waiting=np.concatenate([state.waiting, samples]),
+            n_samples=state.n_samples + len(samples),
         )
         need = self._acoustic.geometry.n_samples(self.chunk_frames)
         while len(state.acoustic.tail) + len(state.waiting) >= need:
@@ -109,18 +118,27 @@ class LiveModel:
         events, state = self._step(state, np.concatenate([state.waiting, padding]), hold_frames=0)
         return events + self._segmenter.finish(state.segment, state.n_samples / self.rate_hz)
 
-    def _step(self, state: StreamState, chunk: Array, *, hold_frames: int) -> tuple[list[Event], StreamState]:
+    def _step(
+        self, state: StreamState, chunk: Array, *, hold_frames: int
+    ) -> tuple[list[Event], StreamState]:
         audio = np.concatenate([state.acoustic.tail, chunk])
         energies_db = np.concatenate([state.energies_db, self._energies_db(audio)])
         step, acoustic = self._acoustic.step(
             state.acoustic, chunk, hold_frames=hold_frames, left_frames=self.left_frames
         )
-        if not (self._segmenter.spoken(step.log_probs).any() or self._segmenter.spoken(step.provisional).any()):
+        if not (
+            self._segmenter.spoken(step.log_probs).any()
+            or self._segmenter.spoken(step.provisional).any()
+        ):
             acoustic = self._acoustic.unheard(state.acoustic, acoustic)
         n = len(step.log_probs)
         heard_s = min(state.n_samples, self._n_taken(acoustic)) / self.rate_hz
-        events, segment = self._segmenter.advance(state.segment, step.log_probs, step.provisional, energies_db[:n], heard_s)
-        return events, replace(state, acoustic=acoustic, segment=segment, energies_db=energies_db[n:])
+        events, segment = self._segmenter.advance(
+            state.segment, step.log_probs, step.provisional, energies_db[:n], heard_s
+        )
+        return events, replace(
+            state, acoustic=acoustic, segment=segment, energies_db=energies_db[n:]
+        )
 
     def _n_taken(self, acoustic: AcousticState) -> int:
         """Count the samples that the steps have taken so far."""
@@ -178,7 +196,9 @@ class Stream:
             StreamFinishedError: After `finish`.
         """
         if self._finished:
-            raise StreamFinishedError("the stream is finished: start a new one with recognizer.stream()")
+            raise StreamFinishedError(
+                "the stream is finished: start a new one with recognizer.stream()"
+            )
         checked = checked_samples(samples, first_sample=self._n_pushed, name="the stream")
         self._n_pushed += len(checked)
         return self._timed(len(checked) / self.rate_hz, self._resampler.push(checked))
@@ -208,7 +228,10 @@ class Stream:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._finished = True
 
