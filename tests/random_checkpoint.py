@@ -1,29 +1,51 @@
-"""Checkpoints with random weights, in the layout of `transformers`: every kind, tiny or at the published sizes."""
+"""Checkpoints with random weights, in the layout of `transformers`.
+
+Every kind, tiny or at the published sizes.
+"""
 
 import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+pytest.importorskip("torch", reason="torch is absent: checkpoints are made with it")
+
 import torch
 
-VOCABULARY = {token: i for i, token in enumerate(["<pad>", "<s>", "</s>", "<unk>", "|", *"ETAONIHSRDLUMWCFGYPBVK'XJQZ"])}
+TOKENS = ("<pad>", "<s>", "</s>", "<unk>", "|", *"ETAONIHSRDLUMWCFGYPBVK'XJQZ")
+VOCABULARY = {token: i for i, token in enumerate(TOKENS)}
 TINY: dict[str, Any] = {
-    "vocab_size": len(VOCABULARY), "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4,
-    "intermediate_size": 64, "conv_dim": (32,) * 7, "num_conv_pos_embeddings": 16, "num_conv_pos_embedding_groups": 4,
+    "vocab_size": len(VOCABULARY),
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 64,
+    "conv_dim": (32,) * 7,
+    "num_conv_pos_embeddings": 16,
+    "num_conv_pos_embedding_groups": 4,
     "pad_token_id": 0,
-}  # fmt: skip
+}
 KINDS: dict[str, dict[str, Any]] = {
     "base": {"feat_extract_norm": "group", "conv_bias": False, "do_stable_layer_norm": False},
     "large": {"feat_extract_norm": "layer", "conv_bias": True, "do_stable_layer_norm": True},
     "hubert": {"feat_extract_norm": "group", "conv_bias": False, "do_stable_layer_norm": False},
     "odd": {
-        "feat_extract_norm": "layer", "conv_bias": False, "do_stable_layer_norm": True, "conv_dim": (16, 24, 32),
-        "conv_kernel": (9, 4, 3), "conv_stride": (6, 3, 2), "num_feat_extract_layers": 3, "num_conv_pos_embeddings": 7,
+        "feat_extract_norm": "layer",
+        "conv_bias": False,
+        "do_stable_layer_norm": True,
+        "conv_dim": (16, 24, 32),
+        "conv_kernel": (9, 4, 3),
+        "conv_stride": (6, 3, 2),
+        "num_feat_extract_layers": 3,
+        "num_conv_pos_embeddings": 7,
     },
-}  # fmt: skip
+}
 
 
-def write_checkpoint(folder: Path, kind: str, *, do_normalize: bool = False, seed: int = 0, **changes: Any) -> Path:
+def write_checkpoint(
+    folder: Path, kind: str, *, do_normalize: bool = False, seed: int = 0, **changes: object
+) -> Path:
     """Write a checkpoint with random weights of `KINDS[kind]`; `changes` go into its config."""
     import transformers
 
@@ -43,28 +65,44 @@ def write_checkpoint(folder: Path, kind: str, *, do_normalize: bool = False, see
 
 
 def write_processor(
-    folder: Path, vocabulary: dict[str, int], *, do_normalize: bool, delimiter: str | None = "|", **tokenizer: Any
+    folder: Path,
+    vocabulary: dict[str, int],
+    *,
+    do_normalize: bool,
+    delimiter: str | None = "|",
+    **tokenizer: object,
 ) -> None:
     """Write the tokenizer's and the feature extractor's files."""
     files: dict[str, dict[str, Any]] = {
         "vocab.json": vocabulary,
         "tokenizer_config.json": {
-            "tokenizer_class": "Wav2Vec2CTCTokenizer", "unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>",
-            "pad_token": "<pad>", "word_delimiter_token": delimiter, "do_lower_case": False, **tokenizer,
+            "tokenizer_class": "Wav2Vec2CTCTokenizer",
+            "unk_token": "<unk>",
+            "bos_token": "<s>",
+            "eos_token": "</s>",
+            "pad_token": "<pad>",
+            "word_delimiter_token": delimiter,
+            "do_lower_case": False,
+            **tokenizer,
         },
         "preprocessor_config.json": {
-            "feature_extractor_type": "Wav2Vec2FeatureExtractor", "feature_size": 1, "sampling_rate": 16_000,
-            "padding_value": 0.0, "do_normalize": do_normalize, "return_attention_mask": True,
+            "feature_extractor_type": "Wav2Vec2FeatureExtractor",
+            "feature_size": 1,
+            "sampling_rate": 16_000,
+            "padding_value": 0.0,
+            "do_normalize": do_normalize,
+            "return_attention_mask": True,
         },
-    }  # fmt: skip
+    }
     for name, values in files.items():
         (folder / name).write_text(json.dumps(values))
 
 
 def write_tone_checkpoint(folder: Path) -> Path:
-    """Train a tiny model in seconds: eight tones are eight letters. A human can predict every transcript.
+    """Train a tiny model in seconds: eight tones are eight letters.
 
-    `clips/` beside the weights holds recordings of 20 letters each.
+    A human can predict every transcript. `clips/` beside the weights holds recordings of 20
+    letters each.
     """
     import numpy as np
     import soundfile
@@ -77,15 +115,25 @@ def write_tone_checkpoint(folder: Path) -> Path:
         names = rng.integers(len(letters), size=n_letters)
         pieces = [np.zeros(1280)]
         for name in names:
-            tone = np.sin(2 * np.pi * 300 * 1.35**name * np.arange(1920) / 16_000 + rng.uniform(0, 6))
-            pieces += [0.3 * tone, np.zeros(1280)]
+            angle = 2 * np.pi * 300 * 1.35**name * np.arange(1920) / 16_000
+            pieces += [0.3 * np.sin(angle + rng.uniform(0, 6)), np.zeros(1280)]
         samples = np.concatenate(pieces) + 0.01 * rng.standard_normal(1280 + 3200 * n_letters)
         labels = [0] * 4 + [x for name in names for x in [VOCABULARY[letters[name]]] * 6 + [0] * 4]
         return samples.astype(np.float32), labels, "".join(letters[name] for name in names)
 
     torch.manual_seed(0)
-    config = Wav2Vec2Config(**{**TINY, **KINDS["large"], "hidden_size": 48, "conv_dim": (32,) * 7, "layerdrop": 0.0,
-        "hidden_dropout": 0.0, "mask_time_prob": 0.0, "num_conv_pos_embeddings": 8})  # fmt: skip
+    config = Wav2Vec2Config(
+        **{
+            **TINY,
+            **KINDS["large"],
+            "hidden_size": 48,
+            "conv_dim": (32,) * 7,
+            "layerdrop": 0.0,
+            "hidden_dropout": 0.0,
+            "mask_time_prob": 0.0,
+            "num_conv_pos_embeddings": 8,
+        }
+    )
     model = Wav2Vec2ForCTC(config).train()
     optimizer = torch.optim.Adam(model.parameters(), lr=2e-3)
     for _ in range(70):

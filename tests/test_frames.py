@@ -25,7 +25,9 @@ def test_published_models_hop_20_ms_and_see_25_ms() -> None:
     assert (SMALL.hop, SMALL.receptive_field) == (480, 1040)
 
 
-@pytest.mark.parametrize(("n_samples", "n_frames"), [(0, 0), (399, 0), (400, 1), (719, 1), (720, 2), (16_000, 49)])
+@pytest.mark.parametrize(
+    ("n_samples", "n_frames"), [(0, 0), (399, 0), (400, 1), (719, 1), (720, 2), (16_000, 49)]
+)
 def test_frames_at_the_edges(n_samples: int, n_frames: int) -> None:
     """A frame appears with the sample that completes it, not before."""
     assert BASE.n_frames(n_samples) == n_frames
@@ -46,7 +48,9 @@ def test_samples_of_frames_is_the_smallest_that_gives_them(n_frames: int) -> Non
     assert BASE.n_frames(n_samples - 1) == n_frames - 1
 
 
-@pytest.mark.parametrize(("duration_ms", "n_frames"), [(0, 0), (1, 1), (20, 1), (20.1, 2), (320, 16), (330, 17)])
+@pytest.mark.parametrize(
+    ("duration_ms", "n_frames"), [(0, 0), (1, 1), (20, 1), (20.1, 2), (320, 16), (330, 17)]
+)
 def test_milliseconds_round_up_to_whole_frames(duration_ms: float, n_frames: int) -> None:
     """Who asks for 330 ms gets at least that."""
     assert BASE.frames_for(duration_ms) == n_frames

@@ -36,7 +36,9 @@ def test_any_cut_gives_the_statistics_of_one_pass(cuts: list[int]) -> None:
     whole, pieces = run([], samples), run(cuts, samples)
     assert pieces.samples.count == whole.samples.count == 4000
     assert pieces.windows.count == whole.windows.count == (4000 - 10) // 5 + 1
-    np.testing.assert_allclose(pieces.windows.covariance, whole.windows.covariance, rtol=1e-9, atol=1e-15)
+    np.testing.assert_allclose(
+        pieces.windows.covariance, whole.windows.covariance, rtol=1e-9, atol=1e-15
+    )
     np.testing.assert_allclose(pieces.windows.mean, whole.windows.mean, rtol=1e-9)
     np.testing.assert_array_equal(pieces.pending, whole.pending)
 
@@ -47,16 +49,24 @@ def test_root_gives_each_channel_its_variance_over_time() -> None:
     kernels = rng.standard_normal((7, 10))
     normalization = replace(BOTH, do_normalize=False)
     inputs = normalization.front_inputs(run([], samples, normalization))
-    outputs = np.lib.stride_tricks.sliding_window_view(samples.astype(np.float64), 10)[::5] @ kernels.T
-    np.testing.assert_allclose(kernels @ inputs["conv0_mean"], outputs.mean(axis=0), rtol=1e-4, atol=1e-7)
-    np.testing.assert_allclose(((kernels @ inputs["conv0_root"]) ** 2).sum(axis=1), outputs.var(axis=0), rtol=1e-5)
+    outputs = (
+        np.lib.stride_tricks.sliding_window_view(samples.astype(np.float64), 10)[::5] @ kernels.T
+    )
+    np.testing.assert_allclose(
+        kernels @ inputs["conv0_mean"], outputs.mean(axis=0), rtol=1e-4, atol=1e-7
+    )
+    np.testing.assert_allclose(
+        ((kernels @ inputs["conv0_root"]) ** 2).sum(axis=1), outputs.var(axis=0), rtol=1e-5
+    )
 
 
 def test_samples_come_out_with_mean_0_and_variance_1() -> None:
     """`do_normalize` is the feature extractor's own formula."""
     samples = audio(16_000)
     scaled = BOTH.samples(run([], samples), samples)
-    np.testing.assert_allclose(scaled, (samples - samples.mean()) / np.sqrt(samples.var() + 1e-7), atol=1e-5)
+    np.testing.assert_allclose(
+        scaled, (samples - samples.mean()) / np.sqrt(samples.var() + 1e-7), atol=1e-5
+    )
 
 
 def test_both_at_once_are_the_windows_of_the_scaled_samples() -> None:
@@ -73,11 +83,13 @@ def test_both_at_once_are_the_windows_of_the_scaled_samples() -> None:
 
 def test_memory_is_bounded_and_the_past_fades() -> None:
     """After ten minutes of one voice another one counts within minutes."""
-    normalization = Normalization(do_normalize=True, group_norm=False, kernel=10, stride=5, rate_hz=100)
+    normalization = Normalization(
+        do_normalize=True, group_norm=False, kernel=10, stride=5, rate_hz=100
+    )
     state = normalization.start()
     for scale, seconds in ((1.0, 600), (0.01, 600)):
         for second in range(seconds):
-            state = normalization.heard(state, scale * audio(100, second))
+            state = normalization.heard(state, np.float32(scale) * audio(100, second))
     assert state.samples.count <= 30 * 100
     late = float(np.std(np.concatenate([0.01 * audio(100, second) for second in range(600)])))
     assert float(np.sqrt(state.samples.covariance[0, 0])) == pytest.approx(late, rel=0.5)
