@@ -54,7 +54,8 @@ class AcousticState:
 
     def n_held(self, position_left_frames: int) -> int:
         """Frames held back as look-ahead; `position_left_frames` is the model's."""
-        return self.features.shape[1] - position_left_frames
+        n_features: int = self.features.shape[1]
+        return n_features - position_left_frames
 
     @property
     def nbytes(self) -> int:
@@ -157,7 +158,10 @@ class AcousticModel:
         return done, replace(state, features=kept, keys=keys, n_frames=state.n_frames + n_final)
 
     def unheard(self, before: AcousticState, after: AcousticState) -> AcousticState:
-        """Return the state after a step that held no speech: the running normalisation stays what it was before it."""
+        """Return the state after a step that held no speech.
+
+        The running normalisation stays what it was before it.
+        """
         return replace(after, norm=replace(before.norm, pending=after.norm.pending))
 
     @property
