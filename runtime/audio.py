@@ -45,9 +45,7 @@ class Resampler:
         self._from_hz, self._to_hz = from_hz, to_hz
         self._stream: Any = None
         self._period = from_hz // math.gcd(from_hz, to_hz)  # samples after which the phases repeat
-        self._kept = np.zeros(
-            0, np.float32
-        )  # the newest samples, from a whole number of periods on
+        self._kept = np.zeros(0, np.float32)  # the newest samples, a whole number of periods on
         self._n_out = 0  # samples that came out since `_kept` began
         self._ahead = np.zeros(0, np.float32)  # came out of a copy before the original said them
         self._skip = 0  # or were said by the original before they came out of the copy
@@ -74,8 +72,9 @@ class Resampler:
     def copy(self) -> "Resampler":
         """Return a resampler that goes on as this one would.
 
-        libsoxr's state cannot be copied, but its filter looks back only a few hundred samples: a new one that hears
-        the last seconds again, from the same phase on, goes on the same to the last bits of a float.
+        libsoxr's state cannot be copied, but its filter looks back only a few hundred samples: a
+        new one that hears the last seconds again, from the same phase on, goes on the same to the
+        last bits of a float.
         """
         twin = Resampler(self._from_hz, self._to_hz)
         if self._stream is not None:

@@ -1,11 +1,13 @@
 """Where a segment ends: a fold over frames, each of them spoken or not, loud or quiet.
 
-A frame is spoken if its best token is neither the blank nor the word delimiter. It is quiet if its energy is near the noise
-floor, which falls at once and rises slowly, as in minimum statistics (Martin 2001, "Noise power spectral density estimation
-based on optimal smoothing and minimum statistics", simplified). The rules:
+A frame is spoken if its best token is neither the blank nor the word delimiter. It is quiet if its
+energy is near the noise floor, which falls at once and rises slowly, as in minimum statistics
+(Martin 2001, "Noise power spectral density estimation based on optimal smoothing and minimum
+statistics", simplified). The rules:
 
-* after speech, a run of frames without a token ends the segment once it is as long as `trailing_silence_ms` if most of it is
-  quiet, and `patience` times as long whatever it sounds like;
+* after speech, a run of frames without a token ends the segment once it is as long as
+  `trailing_silence_ms` if most of it is quiet, and `patience` times as long whatever it sounds
+  like;
 * a segment of `max_segment_ms` ends at its last whole word;
 * where nobody speaks for `no_speech_ms`, that is told once.
 
@@ -18,7 +20,8 @@ from enum import StrEnum
 from .errors import OptionsError
 from .frames import Geometry
 
-FLOOR_DB = -70.0  # of full scale: digital silence is no quieter than this, or every noise would sound loud after it
+# Of full scale: digital silence is no quieter than this, or every noise would sound loud after it.
+FLOOR_DB = -70.0
 _RISE_DB_PER_S = 3.0
 _QUIET_SHARE = 0.7
 
@@ -49,7 +52,10 @@ class EndpointOptions:
     max_segment_ms: float | None = 20_000.0
     """The longest segment; None: no limit."""
     pre_roll_ms: float = 300.0
-    """How far before its first word a segment is said to start. No audio is ever dropped: this is for who cuts it out."""
+    """How far before its first word a segment is said to start.
+
+    No audio is ever dropped: this is for who cuts it out.
+    """
     quiet_db: float = 10.0
     """A frame is quiet if it is not more than this above the noise floor."""
 
@@ -111,7 +117,8 @@ class Endpointer:
             energy_db: Of its samples, relative to full scale.
 
         Returns:
-            The reason if the segment ends with this frame, or if a silence is to be told; and the state after it.
+            The reason if the segment ends with this frame, or if a silence is to be told; and the
+            state after it.
         """
         energy_db = max(energy_db, FLOOR_DB)
         floor_db = min(energy_db, state.floor_db + self._rise_db)
@@ -123,9 +130,12 @@ class Endpointer:
             )
         else:
             state = replace(
-                state, floor_db=floor_db, n_frames=state.n_frames + 1, n_silent=state.n_silent + 1,
+                state,
+                floor_db=floor_db,
+                n_frames=state.n_frames + 1,
+                n_silent=state.n_silent + 1,
                 n_quiet=state.n_quiet + quiet,
-            )  # fmt: skip
+            )
         reason = self._reason(state)
         if reason is Reason.NO_SPEECH:
             return reason, replace(state, told=True)

@@ -2,8 +2,9 @@
 
     SpeechStart  Partial  Partial ...  Final  SpeechEnd        once for each segment, in this order
 
-Within a segment `Partial.stable` only grows and `Final.segment.text` begins with it; nothing changes after a `Final`. Events
-are values; two are equal if they tell the same, however late they came (`lag_s` does not count).
+Within a segment `Partial.stable` only grows and `Final.segment.text` begins with it; nothing
+changes after a `Final`. Events are values; two are equal if they tell the same, however late they
+came (`lag_s` does not count).
 """
 
 import dataclasses
@@ -76,7 +77,10 @@ class SpeechEnd:
 
 @dataclass(frozen=True, slots=True)
 class Overflow:
-    """A source delivered faster than it was read, and the oldest audio was dropped. Times stay true."""
+    """A source delivered faster than it was read, and the oldest audio was dropped.
+
+    Times stay true.
+    """
 
     time_s: float
     """Where the gap begins."""
@@ -95,7 +99,10 @@ NAMES = {
 
 
 def to_dict(event: Event) -> dict[str, Any]:
-    """Return an event as plain values with its name under `event`; times are rounded to milliseconds."""
+    """Return an event as plain values with its name under `event`.
+
+    Times are rounded to milliseconds.
+    """
     values = dataclasses.asdict(event)
     values.pop("separator", None)
     return {"event": NAMES[type(event)], **_rounded(values)}

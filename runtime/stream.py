@@ -1,8 +1,8 @@
-"""Live audio -> events, at a cost per second of audio that stays the same however long the stream runs.
+"""Live audio -> events, at a cost per second of audio that stays the same however long it runs.
 
-A stream waits until a chunk's worth of new frames can be made, runs one step of the acoustic model over them and the
-look-ahead of the step before, and hands the log-probs on. Chunks lie at fixed places in the audio, so what is final does not
-depend on how the caller cut it.
+A stream waits until a chunk's worth of new frames can be made, runs one step of the acoustic model
+over them and the look-ahead of the step before, and hands the log-probs on. Chunks lie at fixed
+places in the audio, so what is final does not depend on how the caller cut it.
 """
 
 import time
@@ -23,6 +23,8 @@ from .segmenter import Segmenter, SegmentState
 
 Array = NDArray[np.float32]
 
+_LONGEST_MS = 60_000  # of chunk, look-ahead and left context
+
 
 @dataclass(frozen=True, slots=True)
 class StreamOptions:
@@ -35,15 +37,18 @@ class StreamOptions:
     chunk_ms: float = 320.0
     """New audio per step. Longer costs less and waits longer."""
     lookahead_ms: float = 320.0
-    """How much later audio a frame sees before it is final. Longer is more accurate, waits longer and costs more."""
+    """How much later audio a frame sees before it is final.
+
+    Longer is more accurate, waits longer and costs more.
+    """
     left_ms: float = 4000.0
     """How much earlier audio a frame sees."""
 
     def __post_init__(self) -> None:
         for name, least in (("chunk_ms", 1), ("lookahead_ms", 0), ("left_ms", 0)):
             value = getattr(self, name)
-            if not least <= value <= 60_000:
-                raise OptionsError(f"{name} is {value!r}, expected {least} to 60000")
+            if not least <= value <= _LONGEST_MS:
+                raise OptionsError(f"{name} is {value!r}, expected {least} to {_LONGEST_MS}")
 
 
 LATENCIES = {
@@ -55,7 +60,10 @@ LATENCIES = {
 
 @dataclass(frozen=True, slots=True)
 class StreamState:
-    """Everything a stream remembers, at the model's rate; a value: keep it, copy it, go on from it."""
+    """Everything a stream remembers, at the model's rate.
+
+    A value: keep it, copy it, go on from it.
+    """
 
     acoustic: AcousticState
     segment: SegmentState
@@ -68,7 +76,10 @@ class StreamState:
 
 
 class LiveModel:
-    """The acoustic model and the segmenter with one stream's options; holds no state and may be shared."""
+    """The acoustic model and the segmenter with one stream's options.
+
+    It holds no state and may be shared.
+    """
 
     def __init__(
         self, acoustic: AcousticModel, segmenter: Segmenter, options: StreamOptions
@@ -111,7 +122,10 @@ class LiveModel:
         return events, state
 
     def finish(self, state: StreamState) -> list[Event]:
-        """End the stream. Silence as long as a frame sees is added, so that the last sound is seen whole."""
+        """End the stream.
+
+        Silence as long as a frame sees is added, so that the last sound is seen whole.
+        """
         if not state.n_samples:
             return []
         padding = np.zeros(self._acoustic.geometry.receptive_field, np.float32)
@@ -151,11 +165,14 @@ class LiveModel:
         n = geometry.n_frames(len(audio))
         first = (geometry.receptive_field - geometry.hop) // 2
         middle = audio[first : first + n * geometry.hop].astype(np.float64).reshape(n, geometry.hop)
-        return 10 * np.log10(np.mean(middle**2, axis=1) + 10 ** (FLOOR_DB / 10))
+        power: NDArray[np.float64] = np.mean(middle**2, axis=1)
+        return 10 * np.log10(power + 10 ** (FLOOR_DB / 10))
 
 
 class Stream:
-    """One live stream. Push audio as it comes; events come back. Not for several threads at once; streams share nothing.
+    """One live stream. Push audio as it comes; events come back.
+
+    Not for several threads at once; streams share nothing.
 
     >>> def listen(recognizer, microphone):
     ...     with recognizer.stream(latency="balanced") as stream:
@@ -192,7 +209,8 @@ class Stream:
             samples: Mono `[n]`, any n, floats in [-1, 1] or int16, at `rate_hz`.
 
         Raises:
-            AudioError: If they are no mono samples, or hold NaN or infinity; the stream stays as it was.
+            AudioError: If they are no mono samples, or hold NaN or infinity; the stream stays as it
+                was.
             StreamFinishedError: After `finish`.
         """
         if self._finished:
@@ -204,7 +222,10 @@ class Stream:
         return self._timed(len(checked) / self.rate_hz, self._resampler.push(checked))
 
     def finish(self) -> list[Event]:
-        """Flush what is pending: an open segment becomes final. A second call has nothing to tell."""
+        """Flush what is pending: an open segment becomes final.
+
+        A second call has nothing to tell.
+        """
         if self._finished:
             return []
         events = self._timed(0.0, self._resampler.finish())
@@ -236,7 +257,10 @@ class Stream:
         self._finished = True
 
     def _timed(self, pushed_s: float, samples: Array) -> list[Event]:
-        """Advance; what computing took longer than the audio lasts is lag, and quicker steps work it off."""
+        """Advance, and keep the lag.
+
+        What computing took longer than the audio lasts is lag, and quicker steps work it off.
+        """
         started = time.perf_counter()
         events, self._state = self._live.advance(self._state, samples)
         self.lag_s = max(0.0, self.lag_s + time.perf_counter() - started - pushed_s)

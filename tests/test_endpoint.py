@@ -50,7 +50,7 @@ def test_a_silence_that_is_not_quiet_needs_patience() -> None:
 
 
 def test_steady_noise_counts_as_quiet() -> None:
-    """The floor rises to a noise that stays, so speech in noise ends as fast as speech in silence."""
+    """The floor rises to a noise that stays: speech in noise ends as fast as speech in silence."""
     noise = -30.0
     frames = [(False, noise)] * 2000 + [(True, LOUD)] * 30 + [(False, noise)] * 100
     options = EndpointOptions(trailing_silence_ms=500, no_speech_ms=None)
@@ -68,10 +68,12 @@ def test_no_speech_is_told_once() -> None:
     """After five seconds of nothing, and not again until somebody has spoken."""
     options = EndpointOptions(no_speech_ms=1000, trailing_silence_ms=500)
     silence = [(False, QUIET)] * 350
-    frames = silence + [(True, LOUD)] + silence
+    frames = [*silence, (True, LOUD), *silence]
     assert run(options, frames) == [
-        (99, Reason.NO_SPEECH), (350 + 50, Reason.SILENCE), (350 + 50 + 100, Reason.NO_SPEECH),
-    ]  # fmt: skip
+        (99, Reason.NO_SPEECH),
+        (350 + 50, Reason.SILENCE),
+        (350 + 50 + 100, Reason.NO_SPEECH),
+    ]
 
 
 def test_digital_silence_does_not_make_every_noise_loud() -> None:
