@@ -105,10 +105,13 @@ class Segmenter:
     def _ended(
         self, state: SegmentState, reason: Reason, heard_s: float, events: list[Event]
     ) -> SegmentState:
-        """Close the segment; one that became too long leaves the word that is being said to the next."""
+        """Close the segment.
+
+        One that became too long leaves the word that is being said to the next.
+        """
         now_s = min(heard_s, self._geometry.center_s(state.decoder.n_frames - 0.5))
         if reason is Reason.NO_SPEECH:
-            events.append(SpeechEnd(None, now_s, reason))
+            events.append(SpeechEnd(None, now_s, reason.value))
             return state
         carried = (
             reason is Reason.TOO_LONG
@@ -119,7 +122,7 @@ class Segmenter:
         if words:
             segment = Segment.of(timed(words, self._geometry, heard_s), separator=self._separator)
             events.append(Final(state.segment_id, segment, now_s))
-        events.append(SpeechEnd(state.segment_id, now_s, reason))
+        events.append(SpeechEnd(state.segment_id, now_s, reason.value))
         decoder = state.decoder if carried else GreedyState(n_frames=state.decoder.n_frames)
         floor_db = state.endpoint.floor_db
         state = SegmentState(
@@ -137,18 +140,24 @@ class Segmenter:
             return state
         words, decoder = self._decoder.advance(state.decoder, provisional)
         words += self._decoder.finish(decoder)
-        text = tuple(
-            self._separator.join(word.text for word in part) for part in (state.words, words)
-        )
-        if text == state.shown:
+        stable, unstable = self._joined(state.words), self._joined(words)
+        if (stable, unstable) == state.shown:
             return state
         time_s = min(heard_s, self._geometry.center_s(decoder.n_frames - 0.5))
-        events.append(Partial(state.segment_id, *text, time_s=time_s, separator=self._separator))
-        return replace(state, shown=text)
+        events.append(
+            Partial(state.segment_id, stable, unstable, time_s, separator=self._separator)
+        )
+        return replace(state, shown=(stable, unstable))
+
+    def _joined(self, words: Sequence[SpokenWord]) -> str:
+        return self._separator.join(word.text for word in words)
 
 
 def timed(words: Sequence[SpokenWord], geometry: Geometry, duration_s: float) -> list[Word]:
-    """Give words their times: from half a hop before the centre of what their first frame sees to half a hop after the last's.
+    """Give words their times.
+
+    A word lasts from half a hop before the centre of what its first frame sees to half a hop after
+    the last's.
 
     Args:
         words: In order.

@@ -1,6 +1,7 @@
 """The contract of a live stream, each clause a property."""
 
 import threading
+import time
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -9,17 +10,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 from tiny_bundle import HOP, RATE_HZ, RECEPTIVE_FIELD, say
 
-from wav2edge.runtime import stream as stream_module
+from wav2edge.runtime.audio import Samples
 from wav2edge.runtime.endpoint import EndpointOptions
 from wav2edge.runtime.errors import OptionsError, SamplesError, SampleTypeError, StreamFinishedError
-from wav2edge.runtime.events import Event, Final, Partial, SpeechEnd, SpeechStart, to_dict
+from wav2edge.runtime.events import Event, Final, Overflow, Partial, SpeechEnd, SpeechStart, to_dict
 from wav2edge.runtime.recognizer import Recognizer, load
 from wav2edge.runtime.stream import LATENCIES, StreamOptions
 
-Samples = NDArray[np.float32]
 QUICK = EndpointOptions(trailing_silence_ms=150, no_speech_ms=400, max_segment_ms=1500)
 TEXTS = st.lists(st.text("ABCDEFG ", min_size=1, max_size=9), min_size=1, max_size=4)
 GAPS = st.lists(st.integers(0, 60), min_size=4, max_size=4)
@@ -89,13 +88,22 @@ def test_one_sample_at_a_time_is_the_same(recognizer: Recognizer) -> None:
 def test_the_contract_of_segments(
     recognizer: Recognizer, texts: list[str], gaps: list[int], latency: StreamOptions
 ) -> None:
-    """Start, partials whose stable text only grows, one final that begins with it, end: for each segment, in order."""
-    events = [e for e in events_of(recognizer, audio(texts, gaps), latency=latency)
-              if not (isinstance(e, SpeechEnd) and e.segment_id is None)]  # fmt: skip
-    ids = [event.segment_id for event in events]
+    """For each segment, in order: start, partials whose stable text only grows, one final, end.
+
+    The final begins with the last stable text.
+    """
+    events = events_of(recognizer, audio(texts, gaps), latency=latency)
+    told = [
+        (event.segment_id, event)
+        for event in events
+        if not isinstance(event, Overflow) and event.segment_id is not None
+    ]
+    silences = [e for e in events if isinstance(e, SpeechEnd) and e.segment_id is None]
+    assert len(told) + len(silences) == len(events)
+    ids = [segment_id for segment_id, _ in told]
     assert ids == sorted(ids)
     for segment_id in sorted(set(ids)):
-        mine = [event for event in events if event.segment_id == segment_id]
+        mine = [event for id_, event in told if id_ == segment_id]
         assert isinstance(mine[0], SpeechStart)
         assert isinstance(mine[-2], Final)
         assert isinstance(mine[-1], SpeechEnd)
@@ -111,7 +119,7 @@ def test_the_contract_of_segments(
 def test_everything_said_becomes_final(
     recognizer: Recognizer, texts: list[str], gaps: list[int]
 ) -> None:
-    """`finish` flushes: the finals hold every letter that a transcription of the whole holds, in order."""
+    """`finish` flushes: the finals hold every letter of a transcription of the whole, in order."""
     samples = audio(texts, gaps)
     live = "".join(final.text for final in finals(events_of(recognizer, samples)))
     whole = recognizer.transcribe(np.pad(samples, (0, RECEPTIVE_FIELD)), RATE_HZ).text
@@ -123,7 +131,10 @@ def test_everything_said_becomes_final(
 def test_times_are_absolute_and_monotonic(
     recognizer: Recognizer, texts: list[str], gaps: list[int]
 ) -> None:
-    """Words neither overlap nor lie outside the audio, over all segments; finals and ends come in order."""
+    """Over all segments, words neither overlap nor lie outside the audio.
+
+    Finals and ends come in order.
+    """
     samples = audio(texts, gaps)
     events = events_of(recognizer, samples)
     words = [word for final in finals(events) for word in final.segment.words]
@@ -161,14 +172,17 @@ def test_int16_is_float_scaled(recognizer: Recognizer) -> None:
     """A microphone's int16 gives the same events as floats."""
     samples = np.round(audio(["AB C"], [40]) * 32768).astype(np.int16)
     floats = samples.astype(np.float32) / 32768
-    assert [to_dict(e) | {"lag_s": 0} for e in events_of(recognizer, samples)] == [  # type: ignore[arg-type]
+    assert [to_dict(e) | {"lag_s": 0} for e in events_of(recognizer, samples)] == [
         to_dict(e) | {"lag_s": 0} for e in events_of(recognizer, floats)
     ]
 
 
 @pytest.mark.parametrize("rate_hz", [RATE_HZ, 44_100])
 def test_a_copy_goes_on_on_its_own(recognizer: Recognizer, rate_hz: int) -> None:
-    """A stream and its copy, fed the same, tell the same; fed apart, they do not disturb each other."""
+    """A stream and its copy, fed the same, tell the same.
+
+    Fed apart, they do not disturb each other.
+    """
     import soxr
 
     samples = soxr.resample(audio(["AB CD", "EF GA", "BC"], [10, 30, 40]), RATE_HZ, rate_hz).astype(
@@ -180,9 +194,7 @@ def test_a_copy_goes_on_on_its_own(recognizer: Recognizer, rate_hz: int) -> None
         stream.push(piece)
     twin, other = stream.copy(), stream.copy()
     other.push(np.zeros(2 * rate_hz, np.float32))
-    ends = []
-    for one in (stream, twin):
-        ends.append([*one.push(samples[middle:]), *one.finish()])
+    ends = [[*one.push(samples[middle:]), *one.finish()] for one in (stream, twin)]
     first, second = ([(f.text, len(f.segment.words)) for f in finals(end)] for end in ends)
     assert first == second
     assert len(first) >= 1
@@ -221,7 +233,10 @@ def test_many_threads_give_the_same_finals(recognizer: Recognizer) -> None:
 
 
 def test_bad_samples_lose_nothing(recognizer: Recognizer) -> None:
-    """NaN, two axes and unscaled integers are refused and named; the stream goes on as if they had not come."""
+    """NaN, two axes and unscaled integers are refused and named.
+
+    The stream goes on as if they had not come.
+    """
     samples = audio(["AB C", "DE"], [40, 30])
     stream = recognizer.stream("low", endpoint=QUICK)
     found = stream.push(samples[:1000])
@@ -261,7 +276,10 @@ def test_the_iterator_is_the_same_stream(recognizer: Recognizer) -> None:
 
 
 def test_a_long_segment_ends_at_a_whole_word(recognizer: Recognizer) -> None:
-    """Beyond the limit a segment ends at its last whole word; the word being said begins the next one, unharmed."""
+    """Beyond the limit a segment ends at its last whole word.
+
+    The word being said begins the next one, unharmed.
+    """
     text = "ABCDEFG ABCDEFG ABCDEFG ABCDEFG ABCDEFG"
     options = EndpointOptions(max_segment_ms=800)
     events = events_of(recognizer, audio([text], [0]), endpoint=options)
@@ -279,8 +297,17 @@ def test_silence_is_told_once_and_makes_no_segment(recognizer: Recognizer) -> No
     assert len(events) == 1
 
 
+def test_an_event_prints_its_reason_as_plain_text(recognizer: Recognizer) -> None:
+    """`print(event)` shows reason='silence', as the documentation does, not an enum's member."""
+    events = events_of(recognizer, audio(["AB"], [100]))
+    ends = [event for event in events if isinstance(event, SpeechEnd)]
+    assert [type(event.reason) for event in ends] == [str, str]
+    assert "reason='silence'" in str(ends[0])
+    assert "reason='no speech'" in str(ends[1])
+
+
 def test_state_does_not_grow(recognizer: Recognizer) -> None:
-    """After the left context is full a stream holds the same number of bytes however long it runs."""
+    """Once the left context is full a stream holds as many bytes however long it runs."""
     stream = recognizer.stream(StreamOptions(100, 100, 500), endpoint=QUICK)
     samples, sizes = audio(["AB C", "DE"], [30, 30]), []
     for _ in range(40):
@@ -317,9 +344,12 @@ def test_latencies_that_cannot_be_are_refused(wrong: dict[str, float]) -> None:
 def test_lag_is_what_computing_falls_behind(
     recognizer: Recognizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A push of 0.1 s that takes 0.5 s to compute leaves 0.4 s of lag; a quick one works 0.1 s of it off."""
+    """A push of 0.1 s that takes 0.5 s to compute leaves 0.4 s of lag.
+
+    A quick one works 0.1 s of it off.
+    """
     clock = iter([0.0, 0.5, 1.0, 1.0])
-    monkeypatch.setattr(stream_module.time, "perf_counter", lambda: next(clock))
+    monkeypatch.setattr(time, "perf_counter", lambda: next(clock))
     stream = recognizer.stream()
     stream.push(np.zeros(RATE_HZ // 10, np.float32))
     assert stream.lag_s == pytest.approx(0.4)
@@ -328,7 +358,10 @@ def test_lag_is_what_computing_falls_behind(
 
 
 def test_the_look_ahead_feeds_the_unstable_text_only(recognizer: Recognizer) -> None:
-    """With everything held back nothing is stable, and text is shown all the same once a letter is final."""
+    """With everything held back nothing is stable.
+
+    Text is shown all the same once a letter is final.
+    """
     samples = audio(["AB CD"], [30])
     patient = [
         e
