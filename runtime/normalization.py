@@ -64,6 +64,10 @@ class Moments:
             return self
         return Moments(count, self.mean, self.scatter * (count / self.count))
 
+    def scaled(self, gain: float) -> "Moments":
+        """Return the moments of the same vectors, each `gain` times as large."""
+        return Moments(self.count, self.mean * gain, self.scatter * gain**2)
+
     @property
     def covariance(self) -> npt.NDArray[np.float64]:
         """`[k, k]`, the biased covariance; zeros before the first vector."""
@@ -85,6 +89,11 @@ class Normalization:
     memory_s: float = 30.0
     """The past that counts in a stream or a long recording."""
     rate_hz: int = 16_000
+
+    @property
+    def active(self) -> bool:
+        """Whether there is anything to normalise."""
+        return self.do_normalize or self.group_norm
 
     def start(self, prior: dict[str, Any] | None = None) -> "NormState":
         """Return the state before the first sample.
@@ -124,6 +133,15 @@ class Normalization:
         mean, scale = self._affine(state)
         return ((samples - mean) * scale).astype(np.float32)
 
+    def scaled(self, state: "NormState", gain: float, weight_s: float) -> "NormState":
+        """Return the statistics of the same audio `gain` times as loud, `weight_s` long at most."""
+        weight = weight_s * self.rate_hz
+        return replace(
+            state,
+            samples=state.samples.scaled(gain).limited(weight),
+            windows=state.windows.scaled(gain).limited(weight / self.stride),
+        )
+
     def front_inputs(self, state: "NormState") -> dict[str, npt.NDArray[np.float32]]:
         """Return the front's further inputs.
 
@@ -154,6 +172,13 @@ class NormState:
     """Of the first convolution's windows, for group norm."""
     pending: npt.NDArray[np.float32]
     """Samples whose window is not complete yet."""
+
+    @property
+    def level_db(self) -> float:
+        """The power of what was heard, relative to full scale; -inf before anything was."""
+        moments = self.samples if self.samples.count else self.windows
+        power = float(np.mean(np.diag(moments.covariance)))
+        return 10 * float(np.log10(power)) if power > 0 else -np.inf
 
     def prior(self, count_s: float, normalization: Normalization) -> dict[str, Any]:
         """Return this state as a bundle's `normalization_prior`.

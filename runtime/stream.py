@@ -7,7 +7,7 @@ places in the audio, so what is final does not depend on how the caller cut it.
 
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Self, SupportsIndex
 
@@ -19,6 +19,8 @@ from .audio import Resampler, Samples, checked_samples, possible_rate
 from .endpoint import FLOOR_DB
 from .errors import OptionsError, StreamFinishedError
 from .events import Event
+from .level import LevelState, follow
+from .normalization import NormState
 from .segmenter import Segmenter, SegmentState
 
 Array = NDArray[np.float32]
@@ -73,6 +75,8 @@ class StreamState:
     """Of the frames held back as look-ahead."""
     n_samples: int
     """Pushed so far."""
+    level: LevelState = field(default_factory=LevelState)
+    """Of the speech, for checkpoints that normalise over the utterance."""
 
 
 class LiveModel:
@@ -97,6 +101,7 @@ class LiveModel:
         )
         """As they really are: rounded up to whole frames."""
         self.rate_hz = geometry.rate_hz
+        self._hop_s = geometry.duration_ms(1) / 1000
 
     def start(self) -> StreamState:
         """Return the state before the first sample."""
@@ -135,24 +140,37 @@ class LiveModel:
     def _step(
         self, state: StreamState, chunk: Array, *, hold_frames: int
     ) -> tuple[list[Event], StreamState]:
-        audio = np.concatenate([state.acoustic.tail, chunk])
-        energies_db = np.concatenate([state.energies_db, self._energies_db(audio)])
+        fresh_db = self._energies_db(np.concatenate([state.acoustic.tail, chunk]))
+        may_be_speech, norm, level = self._follow(state, fresh_db)
         step, acoustic = self._acoustic.step(
-            state.acoustic, chunk, hold_frames=hold_frames, left_frames=self.left_frames
+            replace(state.acoustic, norm=norm),
+            chunk,
+            hold_frames=hold_frames,
+            left_frames=self.left_frames,
         )
-        if not (
-            self._segmenter.spoken(step.log_probs).any()
-            or self._segmenter.spoken(step.provisional).any()
-        ):
+        spoken = may_be_speech and any(
+            self._segmenter.spoken(rows).any() for rows in (step.log_probs, step.provisional)
+        )
+        if not spoken:
             acoustic = self._acoustic.unheard(state.acoustic, acoustic)
-        n = len(step.log_probs)
+        n, energies_db = len(step.log_probs), np.concatenate([state.energies_db, fresh_db])
         heard_s = min(state.n_samples, self._n_taken(acoustic)) / self.rate_hz
         events, segment = self._segmenter.advance(
             state.segment, step.log_probs, step.provisional, energies_db[:n], heard_s
         )
+        level = level.after(spoken=spoken, step_s=len(fresh_db) * self._hop_s)
         return events, replace(
-            state, acoustic=acoustic, segment=segment, energies_db=energies_db[n:]
+            state, acoustic=acoustic, segment=segment, energies_db=energies_db[n:], level=level
         )
+
+    def _follow(
+        self, state: StreamState, fresh_db: NDArray[np.float64]
+    ) -> tuple[bool, NormState, LevelState]:
+        """Follow the level of speech, where the checkpoint normalises over the utterance."""
+        norm = state.acoustic.norm
+        if not self._acoustic.normalization.active:
+            return True, norm, state.level
+        return follow(self._acoustic.normalization, state.level, norm, fresh_db, self._hop_s)
 
     def _n_taken(self, acoustic: AcousticState) -> int:
         """Count the samples that the steps have taken so far."""

@@ -47,7 +47,7 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tone_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny trained checkpoint: eight tones are eight letters. Skips where torch is absent."""
-    pytest.importorskip("torch")
+    pytest.importorskip("torch", reason="a checkpoint is trained with torch")
     from random_checkpoint import write_tone_checkpoint
 
     return write_tone_checkpoint(tmp_path_factory.mktemp("tones") / "checkpoint")

@@ -98,8 +98,8 @@ def write_processor(
         (folder / name).write_text(json.dumps(values))
 
 
-def write_tone_checkpoint(folder: Path) -> Path:
-    """Train a tiny model in seconds: eight tones are eight letters.
+def write_tone_checkpoint(folder: Path, kind: str = "large", *, do_normalize: bool = False) -> Path:
+    """Train a tiny model of `KINDS[kind]` in seconds: eight tones are eight letters.
 
     A human can predict every transcript. `clips/` beside the weights holds recordings of 20
     letters each.
@@ -125,7 +125,7 @@ def write_tone_checkpoint(folder: Path) -> Path:
     config = Wav2Vec2Config(
         **{
             **TINY,
-            **KINDS["large"],
+            **KINDS[kind],
             "hidden_size": 48,
             "conv_dim": (32,) * 7,
             "layerdrop": 0.0,
@@ -138,14 +138,17 @@ def write_tone_checkpoint(folder: Path) -> Path:
     optimizer = torch.optim.Adam(model.parameters(), lr=2e-3)
     for _ in range(70):
         batch = [sing(6) for _ in range(8)]
-        logits = model(torch.from_numpy(np.stack([samples for samples, _, _ in batch]))).logits
+        heard = np.stack([samples for samples, _, _ in batch])
+        if do_normalize:
+            heard = (heard - heard.mean(1, keepdims=True)) / heard.std(1, keepdims=True)
+        logits = model(torch.from_numpy(heard)).logits
         labels = torch.tensor([row[: logits.shape[1]] for _, row, _ in batch])
         loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), labels.flatten())
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
     model.eval().save_pretrained(folder)
-    write_processor(folder, VOCABULARY, do_normalize=False)
+    write_processor(folder, VOCABULARY, do_normalize=do_normalize)
     (folder / "clips").mkdir()
     for i in range(12):
         samples, _, text = sing(20)
