@@ -28,7 +28,7 @@ _EXTRAS = {
     "onnxruntime": "",
     "onnxscript": "[export]",
     "pyctcdecode": "[pyctcdecode]",
-    "rapidfuzz": "[export]",
+    "rapidfuzz": "[bench]",
     "sounddevice": "[mic]",
     "soundfile": "",
     "soxr": "",
@@ -50,6 +50,7 @@ class _Parser(argparse.ArgumentParser):
 
 def parser() -> argparse.ArgumentParser:
     """Build the parser of the whole command line; no heavy library is loaded for it."""
+    from wav2edge.benchmarks import commands as benchmark_commands
     from wav2edge.export import commands as export_commands
     from wav2edge.runtime import commands as runtime_commands
     from wav2edge.runtime import demo
@@ -60,7 +61,7 @@ def parser() -> argparse.ArgumentParser:
     )
     whole.add_argument("--version", action="version", version=f"wav2edge {__version__}")
     subparsers = whole.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for home in (runtime_commands, export_commands, demo):
+    for home in (runtime_commands, export_commands, benchmark_commands, demo):
         home.add_parsers(subparsers)
     return whole
 

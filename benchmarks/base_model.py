@@ -1,0 +1,170 @@
+"""wav2vec2-base with random weights, exported: our bundle, and the plain graphs of the whole.
+
+Speed depends on sizes and not on what the weights say, so that no checkpoint has to be downloaded.
+Torch is only imported when a file is missing.
+"""
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import onnx
+
+LETTERS = ["<pad>", "<s>", "</s>", "<unk>", "|", *"ETAONIHSRDLUMWCFGYPBVK'XJQZ"]
+_SEED = 0
+_EXPORTER = Path(__file__).resolve().parents[1] / "export"
+
+
+@dataclass(frozen=True, slots=True)
+class BaseModel:
+    """The same checkpoint in three forms, its matrix products in int8 in all of them."""
+
+    bundle: Path
+    plain: Path
+    """ONNX file: input_values `[1, n]` -> logits `[1, frames, vocabulary]`."""
+    legacy: Path
+    """The same from torch's exporter of before 2.9, whose GELUs ONNX Runtime knows to fuse."""
+
+
+def base_model(cache: Path, report: Callable[[str], None] = lambda _: None) -> BaseModel:
+    """Return the files in `cache`; what is missing is made, in about a minute.
+
+    The bundle is also made again when the code of `export/` is not the one it was made with.
+
+    Args:
+        cache: A folder that git ignores.
+        report: Told what is being done.
+    """
+    checkpoint = cache / "checkpoint"
+    found = BaseModel(cache / "bundle", cache / "plain.onnx", cache / "legacy.onnx")
+    if not (checkpoint / "vocab.json").is_file():
+        report("making wav2vec2-base with random weights")
+        write_checkpoint(checkpoint)
+    for path, dynamo in ((found.plain, True), (found.legacy, False)):
+        if not path.is_file():
+            report(f"exporting the whole model: {path.name}")
+            write_plain(checkpoint, path, dynamo=dynamo)
+    stamp, made_with = cache / "bundle.made-with", _exporter_hash()
+    if not stamp.is_file() or stamp.read_text(encoding="ascii") != made_with:
+        report("exporting the bundle")
+        from wav2edge.export.convert import export
+
+        # Random weights put all tokens close together: no gate on agreement can hold.
+        export(str(checkpoint), found.bundle, precision="int8", force=True, overwrite=True)
+        stamp.write_text(made_with, encoding="ascii")
+    return found
+
+
+def _exporter_hash() -> str:
+    found = hashlib.sha256()
+    for path in sorted(_EXPORTER.glob("*.py")):
+        found.update(path.read_bytes())
+    return found.hexdigest()
+
+
+def write_checkpoint(folder: Path) -> None:
+    """Write a checkpoint in the layout of `transformers`, at the sizes of wav2vec2-base."""
+    import torch
+    from transformers import Wav2Vec2Config, Wav2Vec2ForCTC
+
+    from wav2edge.export.foreign import silence
+
+    torch.manual_seed(_SEED)
+    # The defaults of the config are facebook/wav2vec2-base: 12 layers of 768, 12 heads, group norm.
+    config = Wav2Vec2Config(vocab_size=len(LETTERS), pad_token_id=0)
+    folder.mkdir(parents=True, exist_ok=True)
+    with silence():
+        Wav2Vec2ForCTC(config).eval().save_pretrained(folder)
+    files = {
+        "tokenizer_config.json": {
+            "tokenizer_class": "Wav2Vec2CTCTokenizer",
+            "unk_token": "<unk>",
+            "bos_token": "<s>",
+            "eos_token": "</s>",
+            "pad_token": "<pad>",
+            "word_delimiter_token": "|",
+            "do_lower_case": False,
+        },
+        "preprocessor_config.json": {
+            "feature_extractor_type": "Wav2Vec2FeatureExtractor",
+            "feature_size": 1,
+            "sampling_rate": 16_000,
+            "padding_value": 0.0,
+            "do_normalize": True,
+            "return_attention_mask": False,
+        },
+        "vocab.json": {token: i for i, token in enumerate(LETTERS)},  # last: it marks the whole
+    }
+    for name, values in files.items():
+        (folder / name).write_text(json.dumps(values), encoding="utf-8")
+
+
+def write_plain(checkpoint: Path, path: Path, *, dynamo: bool) -> None:
+    """Export the whole model as everybody does, and quantize it dynamically.
+
+    Any length goes in; MatMul in int8 with one scale a column, as in our own graph.
+
+    Args:
+        checkpoint: In the layout of `transformers`.
+        path: The file to write.
+        dynamo: With the exporter that is torch's default since 2.9, or with the one before.
+    """
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+    from transformers import Wav2Vec2ForCTC
+
+    from wav2edge.export.foreign import silence
+
+    draft = path.with_suffix(".draft")
+    with silence():
+        attention = "sdpa" if dynamo else "eager"  # what each exporter takes without complaint
+        model = Wav2Vec2ForCTC.from_pretrained(checkpoint, attn_implementation=attention).eval()
+        quantize_dynamic(
+            _traced(model) if dynamo else _traced_before(model),
+            draft,
+            op_types_to_quantize=["MatMul"],
+            per_channel=True,
+            weight_type=QuantType.QInt8,
+            extra_options={"MatMulConstBOnly": True},
+        )
+    draft.replace(path)
+
+
+def _traced(model: Any) -> "onnx.ModelProto":  # noqa: ANN401  (transformers types it loosely)
+    import torch
+
+    program = torch.onnx.export(
+        model,
+        kwargs={"input_values": torch.randn(1, 16_000)},
+        dynamic_shapes={"input_values": {1: torch.export.Dim.DYNAMIC}},
+        input_names=["input_values"],
+        output_names=["logits"],
+        opset_version=18,
+        dynamo=True,
+        verbose=False,
+    )
+    assert program is not None
+    return program.model_proto
+
+
+def _traced_before(model: Any) -> "onnx.ModelProto":  # noqa: ANN401
+    import onnx
+    import torch
+
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "float32.onnx"
+        torch.onnx.export(
+            model,
+            (torch.randn(1, 16_000),),
+            file,
+            input_names=["input_values"],
+            output_names=["logits"],
+            dynamic_axes={"input_values": {1: "n"}, "logits": {1: "frames"}},
+            opset_version=17,
+            dynamo=False,
+        )
+        return onnx.load(file)
