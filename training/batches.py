@@ -27,16 +27,16 @@ EARLY = {
     "sentence": 0.15,
 }
 LATE = {
-    "digit": 0.24,
-    "synthetic-digits": 0.08,
+    "digit": 0.2,
+    "synthetic-digits": 0.07,
     "symbol": 0.06,
     "synthetic-number": 0.07,
-    "synthetic-spelled": 0.06,
-    "synthetic-command": 0.17,
+    "synthetic-spelled": 0.05,
+    "synthetic-command": 0.2,
     "sentence": 0.18,
-    "read": 0.05,
+    "read": 0.04,
     "synthetic-plain": 0.075,
-    "noise": 0.015,
+    "noise": 0.055,
 }
 
 

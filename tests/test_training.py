@@ -1,0 +1,272 @@
+"""Training: texts that can be spelled, a network that sees what it may, a run that goes on."""
+
+import csv
+import gzip
+import json
+import random
+import shutil
+import zipfile
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+pytest.importorskip("torch", reason="training needs torch")
+
+import torch
+
+from wav2edge.training import augment, corpus, ctc, sentences
+from wav2edge.training.batches import Batches
+from wav2edge.training.evaluate import digit_strings
+from wav2edge.training.network import TOKEN_IDS, TOKENS, ctc_log_probs, gabor_filters, small_model
+from wav2edge.training.voices import RATE_HZ, Voice, trim
+
+voices_there = pytest.mark.skipif(
+    not (shutil.which("espeak-ng") and shutil.which("flite")),
+    reason="espeak-ng or flite is missing: apt-get install espeak-ng flite",
+)
+
+
+@pytest.mark.parametrize(
+    ("n", "words"),
+    [
+        (0, "ZERO"),
+        (13, "THIRTEEN"),
+        (40, "FORTY"),
+        (342, "THREE HUNDRED FORTY TWO"),
+        (9001, "NINE THOUSAND ONE"),
+    ],
+)
+def test_numbers_are_spelled(n: int, words: str) -> None:
+    """In words, as they are spoken."""
+    assert sentences.spell_number(n) == words
+
+
+def test_text_is_normalised_to_the_alphabet() -> None:
+    """Accents fall, apostrophes stay inside words only, everything else parts words."""
+    assert (
+        sentences.normalize_text("\u2018Caf\u00e9\u2019, don\u2019t -- stop!") == "CAFE DON'T STOP"
+    )
+
+
+@pytest.mark.parametrize(
+    "draw", [sentences.digit_string, sentences.number, sentences.spelled, sentences.command]
+)
+def test_every_drawn_text_can_be_spelled(draw: object) -> None:
+    """A thousand draws differ, and hold only characters of the alphabet and single spaces."""
+    assert callable(draw)
+    texts = {draw(random.Random(seed)) for seed in range(1000)}
+    assert len(texts) > 50
+    assert all(
+        text and text == sentences.normalize_text(text) and set(text) <= set(TOKEN_IDS)
+        for text in texts
+    )
+
+
+def test_sentences_of_the_development_sets_are_left_out() -> None:
+    """What will be asked is not what is taught."""
+    bank = sentences.SentenceBank.from_texts(
+        ["We went home. The cat sat down."], frozenset({"WE WENT HOME"})
+    )
+    assert bank.sentences == ("THE CAT SAT DOWN",)
+
+
+def test_gabor_filters_are_tuned_to_their_bands() -> None:
+    """A sine at a band's centre excites that band most, in one of its phases."""
+    filters = gabor_filters(32, 320, RATE_HZ)
+    gains = filters.norm(dim=1)[::4]
+    for band in (5, 15, 28):
+        spectrum = torch.fft.rfft(filters[4 * band], 16_000).abs()
+        center_hz = int(spectrum.argmax())
+        sine = torch.sin(2 * torch.pi * center_hz * torch.arange(320) / RATE_HZ)
+        heard = (filters @ sine).abs().reshape(32, 4).amax(dim=1) / gains
+        assert abs(int(heard.argmax()) - band) <= 1
+
+
+def test_tokens_are_those_of_the_published_model() -> None:
+    """32 tokens, blank 0, word delimiter 4, as in facebook/wav2vec2-base-960h."""
+    assert (len(TOKENS), TOKENS[0], TOKENS[4], TOKEN_IDS[" "], TOKEN_IDS["E"]) == (
+        32,
+        "<pad>",
+        "|",
+        4,
+        5,
+    )
+
+
+def test_without_chunks_it_is_the_model_of_transformers() -> None:
+    """Whole and padded: the same log-probs as `transformers` gives each utterance alone."""
+    model = small_model(0).eval()
+    lengths = [12_000, 8000]
+    samples = torch.zeros(2, lengths[0])
+    for row, n in zip(samples, lengths, strict=True):
+        row[:n] = 0.1 * torch.randn(n)
+    with torch.no_grad():
+        log_probs, n_frames = ctc_log_probs(model, samples, torch.tensor(lengths))
+        for i, n in enumerate(lengths):
+            alone = torch.log_softmax(model(samples[i : i + 1, :n]).logits[0], dim=-1)
+            torch.testing.assert_close(log_probs[i, : int(n_frames[i])], alone, atol=2e-4, rtol=0)
+
+
+@pytest.mark.parametrize(("chunk", "left"), [(6, None), (7, 14)])
+def test_a_chunk_sees_nothing_later(chunk: int, left: int | None) -> None:
+    """What follows a chunk does not change it."""
+    model = small_model(0).eval()
+    samples = 0.1 * torch.randn(1, 40_000)
+    other = samples.clone()
+    seen_until = (4 * chunk - 1) * 480 + 1040  # samples that four chunks see
+    other[:, seen_until:] = torch.randn(1, 40_000 - seen_until)
+    with torch.no_grad():
+        first, second = (
+            ctc_log_probs(model, x, torch.tensor([40_000]), chunk, left)[0]
+            for x in (samples, other)
+        )
+    torch.testing.assert_close(first[:, : 4 * chunk], second[:, : 4 * chunk], atol=1e-5, rtol=0)
+    assert not torch.allclose(first[:, 5 * chunk :], second[:, 5 * chunk :], atol=1e-3)
+
+
+def test_augmentation_does_what_it_says() -> None:
+    """Speed changes the length, noise the ratio in dB, level the RMS, a telephone the band."""
+    rng = np.random.default_rng(0)
+    speech = (0.1 * rng.standard_normal(RATE_HZ)).astype(np.float32)
+    assert len(augment.change_voice(speech, 1.25)) == pytest.approx(RATE_HZ / 1.25, abs=2)
+    noise = augment.colored_noise(RATE_HZ, 1.0, rng)
+    added = augment.add_noise(speech, noise, 10.0) - speech
+    assert 10 * np.log10(np.mean(speech**2) / np.mean(added**2)) == pytest.approx(10.0, abs=0.1)
+    assert np.sqrt(np.mean(augment.set_level(speech, -20.0) ** 2)) == pytest.approx(0.005, rel=0.01)
+    high = np.abs(np.fft.rfft(augment.telephone(speech)))[4500:]
+    assert high.mean() < 0.02 * np.abs(np.fft.rfft(speech))[4500:].mean()
+
+
+@voices_there
+def test_voices_speak_without_the_silence_around() -> None:
+    """Each program speaks at 16 kHz; the ends are speech, not padding."""
+    for voice in (Voice("flite", "slt", 160, 50), Voice("espeak-ng", "en-us+f2", 160, 50)):
+        samples = voice.speak("seven")
+        assert 0.2 < len(samples) / RATE_HZ < 1.5
+        assert len(trim(samples)) >= len(samples) - 700
+        assert np.abs(samples).max() > 0.05
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder of the layout that training reads, made of hums."""
+    folder = tmp_path_factory.mktemp("data")
+    rng, rows = np.random.default_rng(0), []
+    for i, digit in enumerate(sentences.DIGITS):
+        rows.append((f"train/fsdd/{i}.flac", "train", digit, "one"))
+        rows.append((f"train/alphanumeric/{i}.flac", "train", digit, "two"))
+    rows += [(f"train/speechocean762/{i}.flac", "train", "GOOD MORNING", "three") for i in range(3)]
+    rows += [
+        ("train/ljspeech/0.flac", "train", "A QUIET DAY", "four"),
+        ("dev/misc/0.flac", "dev", "WE WENT HOME", "five"),
+    ]
+    rows += [("noise/noise/0.flac", "noise", "", ""), ("noise/noise/rir.flac", "noise", "", "")]
+    for path, _, _, _ in rows:
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(folder / path, 0.1 * rng.standard_normal(8000), RATE_HZ)
+    with (folder / "MANIFEST.tsv").open("w", newline="") as file:
+        writer = csv.writer(file, delimiter="\t")
+        writer.writerow(["path", "split", "norm", "speaker", "notes"])
+        writer.writerows((*row, "room impulse response" if "rir" in row[0] else "") for row in rows)
+    (folder / "text").mkdir()
+    with gzip.open(folder / "text" / "gutenberg_x.txt.gz", "wt") as file:
+        file.write("The river was wide. We went home. He looked at the old bridge.")
+    with zipfile.ZipFile(folder / "text" / "state_union.zip", "w") as archive:
+        archive.writestr("a.txt", "My fellow citizens.")
+    with gzip.open(folder / "text" / "ljspeech_metadata.csv.gz", "wt") as file:
+        file.write("LJ1|Printing is old.|Printing is old.\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def prepared(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A training folder with its corpus: the hums, and two synthetic utterances of each kind."""
+    if not (shutil.which("espeak-ng") and shutil.which("flite")):
+        pytest.skip("espeak-ng or flite is missing: apt-get install espeak-ng flite")
+    folder = tmp_path_factory.mktemp("training")
+    counts, corpus.SYNTHETIC = corpus.SYNTHETIC, dict.fromkeys(corpus.SYNTHETIC, 2)
+    try:
+        corpus.prepare(data, folder / "corpus", 1, lambda _: None)
+    finally:
+        corpus.SYNTHETIC = counts
+    return folder
+
+
+def test_the_corpus_holds_what_was_said(prepared: Path) -> None:
+    """Utterances lie where the index says; kinds follow folders; no development text is in it."""
+    opened = corpus.Corpus.open(prepared / "corpus")
+    kinds = {row.kind for row in opened.utterances}
+    assert {"digit", "symbol", "sentence", "read", "noise", "room", "synthetic-command"} <= kinds
+    assert all(len(opened.audio(row)) == row.n_samples > 0 for row in opened.utterances)
+    assert "WE WENT HOME" not in {row.text for row in opened.utterances}
+    assert opened.utterances[-1].start + opened.utterances[-1].n_samples == len(opened.samples)
+
+
+def test_batches_are_drawn_the_same_again(prepared: Path) -> None:
+    """The same seed gives the same batches; they hold their transcripts and keep their size."""
+    opened = corpus.Corpus.open(prepared / "corpus")
+    drawn = [
+        list(
+            islice(Batches(opened, TOKEN_IDS, seed=3, early_batches=2, seconds=20.0, max_s=9.0), 6)
+        )
+        for _ in range(2)
+    ]
+    for first, second in zip(*drawn, strict=True):
+        torch.testing.assert_close(first.samples, second.samples)
+        assert first.tokens.tolist() == second.tokens.tolist()
+        assert int(first.n_tokens.sum()) == len(first.tokens)
+        assert first.samples.numel() <= 20.0 * RATE_HZ or len(first.samples) == 1
+
+
+def test_a_killed_run_goes_on(prepared: Path) -> None:
+    """Training saves model, average and optimizer; called again it goes on, within its budget."""
+    ctc.train(prepared, minutes=0.03, seed=1, peak_rate=1e-4, seconds=4.0)
+    first = ctc.Trainer(prepared, seed=1)
+    assert first.step >= 1
+    ctc.train(prepared, minutes=first.trained_s / 60 + 0.03, seed=1, peak_rate=1e-4, seconds=4.0)
+    second = ctc.Trainer(prepared, seed=1)
+    assert second.step > first.step
+    assert second.trained_s > first.trained_s
+    names = {path.name for path in (prepared / "checkpoint").iterdir()}
+    assert {"model.safetensors", "vocab.json", "preprocessor_config.json"} <= names
+    assert json.loads((prepared / "checkpoint" / "config.json").read_text())["architectures"] == [
+        "Wav2Vec2ForCTC"
+    ]
+
+
+def test_the_rate_warms_up_and_falls() -> None:
+    """Linear at first, constant, then down to a hundredth at the end of the budget."""
+    schedule = ctc.Schedule(peak=1.0, warmup_steps=10, budget_s=100.0, fall=0.4)
+    rates = [
+        schedule.rate(step, seconds)
+        for step, seconds in ((0, 0), (4, 1), (50, 50), (99, 80), (120, 100))
+    ]
+    assert rates == pytest.approx([0.1, 0.5, 1.0, 0.5, 0.01])
+
+
+def test_digit_strings_are_the_same_every_time() -> None:
+    """30 strings of 5, drawn from a seed, with gaps of 150 to 400 ms of silence."""
+    digits = [(np.ones(1000, np.float32), sentences.DIGITS[i % 10]) for i in range(150)]
+    first, second = digit_strings(digits), digit_strings(digits)
+    assert [text for _, text in first] == [text for _, text in second]
+    assert len(first) == 30
+    for samples, text in first:
+        silent = len(samples) - 5000 - int(0.3 * RATE_HZ)
+        assert 5 * 0.15 * RATE_HZ - 5 <= silent <= 5 * 0.4 * RATE_HZ
+        assert len(text.split()) == 5
+
+
+def test_learning_lowers_the_loss() -> None:
+    """Thirty steps on one batch: the network learns to say it."""
+    torch.manual_seed(0)
+    trainer = ctc.Trainer(Path("no such folder"), seed=0)
+    tokens = torch.tensor([TOKEN_IDS[c] for c in "ONE TWO"])
+    from wav2edge.training.batches import Batch
+
+    samples = 0.1 * torch.randn(1, RATE_HZ)
+    batch = Batch(samples, torch.tensor([RATE_HZ]), tokens, torch.tensor([len(tokens)]))
+    losses = [trainer.learn(batch, 3e-4, None, None)[0] for _ in range(30)]
+    assert np.mean(losses[-3:]) < 0.6 * losses[0]
