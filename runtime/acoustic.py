@@ -149,9 +149,7 @@ class AcousticModel:
             ("log_probs", "keys"),
             {"frames": features, "kv": state.keys, "hold": np.zeros(hold, np.float32)},
         )
-        keys = np.concatenate([state.keys, keys], axis=3)
-        if left_frames is not None:
-            keys = np.ascontiguousarray(keys[:, :, :, max(0, keys.shape[3] - left_frames) :])
+        keys = _newest(state.keys, keys, left_frames)
         n_final = n_frames - hold
         kept = features[:, features.shape[1] - hold - self.bundle.manifest.position_left_frames :]
         done = AcousticStep(log_probs[0, :n_final], log_probs[0, n_final:], state.n_frames)
@@ -216,3 +214,13 @@ class AcousticModel:
             piece = samples[start : start + self.geometry.n_samples(count)]
             rows += self._session.run(("features",), {"samples": piece[None], **inputs})
         return np.concatenate(rows, axis=1)
+
+
+def _newest(past: Array, new: Array, n_frames: int | None) -> Array:
+    """Return the newest keys and values of both, `n_frames` at most, in one copy."""
+    if n_frames is None:
+        return np.concatenate([past, new], axis=3)
+    n_new = min(new.shape[3], n_frames)
+    n_past = min(past.shape[3], n_frames - n_new)
+    kept = past[:, :, :, past.shape[3] - n_past :], new[:, :, :, new.shape[3] - n_new :]
+    return np.concatenate(kept, axis=3)
