@@ -59,7 +59,8 @@ DEFINITIONS = {
     "wer_streaming_against_offline": "word error rate of the stream against the offline text",
     "rss_peak_mb": "largest resident set of the process by the session's end, loading included",
     "rss_slope_mb_per_h": "growth of the resident set per hour of audio, least squares over the "
-    f"session's second half; only of sessions of {_LONG_S:.0f} s or more",
+    f"session's second half; only of sessions of {_LONG_S:.0f} s or more. It holds the "
+    "recordings and all that is noted of the session: `bench soak` tells what a stream keeps",
     "unaware": "as if computing took no time",
     "aware": "computing included",
     "n": "repetitions of the whole session; median, lowest and highest are over these",

@@ -57,15 +57,19 @@ def _latency(result: Result, canvas: "Canvas") -> None:
         ("word_stable_s", "stable", "C1-"),
     ):
         _cumulative(words, result.series[name], style, label)
-    _labelled(words, "words", "seconds after the word's end", "share of words")
+    _labelled(
+        words, "words", "seconds after the word's end", "share of words", legend="lower right"
+    )
     _cumulative(ends, result.series["endpoint_s"], "C2:", "computing aside")
     _cumulative(ends, result.series["final_s"], "C2-", "final shown")
     bound = result.figures["endpoint_bound_ms"]
     if bound is not None:
         ends.axvline(bound.median / 1000, color="0.5", label="rule + chunk + look-ahead + 100 ms")
-    _labelled(ends, "finals", "seconds after the last word's end", "share of clips")
+    _labelled(
+        ends, "finals", "seconds after the last word's end", "share of clips", legend="lower right"
+    )
     _cumulative(steps, [1000 * one for one in result.series["step_s"]], "C3-", "a step")
-    _labelled(steps, "computing", "ms per step", "share of steps")
+    _labelled(steps, "computing", "ms per step", "share of steps", legend="lower right")
 
 
 def _soak(result: Result, canvas: "Canvas") -> None:
@@ -146,13 +150,13 @@ def _bars(axes: "Axes", result: Result, names: dict[str, str]) -> None:
         )  # fmt: skip
 
 
-def _labelled(axes: "Axes", title: str, across: str, up: str) -> None:
+def _labelled(axes: "Axes", title: str, across: str, up: str, *, legend: str = "best") -> None:
     axes.set_title(title, fontsize=_SMALL + 2)
     axes.set_xlabel(across)
     axes.set_ylabel(up)
     axes.grid(alpha=0.3)
     if axes.get_legend_handles_labels()[1]:
-        axes.legend(fontsize=_SMALL)
+        axes.legend(fontsize=_SMALL, loc=legend)
 
 
 def _median(figure: Figure | None) -> float:
