@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from .result import BenchmarkError, Figure, Result
 
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
 
 _SMALL = 8  # points
+_Place = Literal["best", "lower right"]
 
 
 def plot(result: Result, path: Path) -> None:
@@ -64,7 +65,7 @@ def _latency(result: Result, canvas: "Canvas") -> None:
     _cumulative(ends, result.series["final_s"], "C2-", "final shown")
     bound = result.figures["endpoint_bound_ms"]
     if bound is not None:
-        ends.axvline(bound.median / 1000, color="0.5", label="rule + chunk + look-ahead + 100 ms")
+        ends.axvline(bound.median / 1000, color="0.5", label="bound")
     _labelled(
         ends, "finals", "seconds after the last word's end", "share of clips", legend="lower right"
     )
@@ -150,7 +151,7 @@ def _bars(axes: "Axes", result: Result, names: dict[str, str]) -> None:
         )  # fmt: skip
 
 
-def _labelled(axes: "Axes", title: str, across: str, up: str, *, legend: str = "best") -> None:
+def _labelled(axes: "Axes", title: str, across: str, up: str, *, legend: _Place = "best") -> None:
     axes.set_title(title, fontsize=_SMALL + 2)
     axes.set_xlabel(across)
     axes.set_ylabel(up)
