@@ -1,13 +1,13 @@
 """The commands `transcribe` and `info`."""
 
 import argparse
-import contextlib
-import os
 import platform
 import sys
 from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING
+
+from .terminal import own_stderr, speak_utf8
 
 if TYPE_CHECKING:
     from .bundle import Bundle
@@ -61,8 +61,8 @@ def _transcribe(parser: argparse.ArgumentParser, arguments: argparse.Namespace) 
     recognizer = load(
         arguments.model, threads=arguments.threads, provider=arguments.provider.split(",")
     )
-    _speak_utf8()
-    with _own_stderr():
+    speak_utf8()
+    with own_stderr():
         good = [_one(recognizer, file, form, alone=len(files) == 1) for file in files]
     return 0 if all(good) else 2
 
@@ -119,46 +119,6 @@ class _Progress:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
 
-def _speak_utf8() -> None:
-    """Write UTF-8 whatever the locale says; a file name that is none is escaped, not fatal."""
-    reconfigure = getattr(sys.stdout, "reconfigure", None)
-    if reconfigure is not None:
-        reconfigure(encoding="utf-8", errors="backslashreplace")
-
-
-@contextlib.contextmanager
-def _own_stderr() -> Iterator[None]:
-    """Keep stderr for this program alone.
-
-    libmpg123, inside libsndfile, writes its own remarks on a damaged MP3 to file descriptor 2. What
-    matters of it is told by our errors, in one line.
-    """
-    try:
-        kept = os.dup(2)
-    except OSError:  # it is closed already
-        yield
-        return
-    with contextlib.ExitStack() as undo:
-        undo.callback(os.close, kept)
-        if _writes_to(sys.stderr, 2):
-            ours = undo.enter_context(
-                open(kept, "w", encoding="utf-8", errors="backslashreplace", closefd=False)
-            )
-            undo.enter_context(contextlib.redirect_stderr(ours))
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, 2)
-        os.close(nowhere)
-        undo.callback(os.dup2, kept, 2)
-        yield
-
-
-def _writes_to(stream: object, descriptor: int) -> bool:
-    try:
-        return bool(stream.fileno() == descriptor)  # type: ignore[attr-defined]
-    except (AttributeError, OSError, ValueError):
-        return False
-
-
 # --- info ----------------------------------------------------------------------------------------
 
 
@@ -166,7 +126,7 @@ def _info(arguments: argparse.Namespace) -> int:
     from .bundle import MANIFEST, Bundle
     from .recognizer import EMBEDDED
 
-    _speak_utf8()
+    speak_utf8()
     named = arguments.bundle is not None
     bundle = Bundle.read(arguments.bundle) if named else None
     print(*_machine(), sep="\n")

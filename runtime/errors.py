@@ -108,3 +108,37 @@ class OptionsError(Wav2EdgeError, ValueError):
 
 class StreamFinishedError(Wav2EdgeError, RuntimeError):
     """Audio was pushed into a stream that is finished."""
+
+
+# --- microphones ---------------------------------------------------------------------------------
+
+
+class MicrophoneError(Wav2EdgeError):
+    """A microphone cannot be listened to, or not any more."""
+
+
+class PortAudioMissingError(MicrophoneError, ImportError):
+    """The library that speaks to sound devices is not installed."""
+
+
+class MicrophoneNotFoundError(MicrophoneError, LookupError):
+    """There is no such microphone, or none at all, or the name fits several."""
+
+
+class MicrophonePermissionError(MicrophoneError, PermissionError):
+    """The system does not let this program listen."""
+
+
+class MicrophoneBusyError(MicrophoneError, OSError):
+    """The microphone is there and cannot be opened: in use, or without a way to deliver."""
+
+
+class MicrophoneLostError(MicrophoneError, ConnectionError):
+    """The microphone went away while it was listened to, or delivers nothing any more."""
+
+
+# --- recordings that are written -----------------------------------------------------------------
+
+
+class AudioWriteError(AudioError, OSError):
+    """What was heard cannot be written down."""

@@ -1,9 +1,14 @@
 """Fixtures shared by the tests: where the recordings lie, and where this checkout does."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from virtual_microphone import VirtualMicrophone
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -51,3 +56,12 @@ def tone_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from random_checkpoint import write_tone_checkpoint
 
     return write_tone_checkpoint(tmp_path_factory.mktemp("tones") / "checkpoint")
+
+
+@pytest.fixture
+def virtual_microphone() -> Iterator["VirtualMicrophone"]:
+    """A microphone without hardware; skips where PulseAudio or PortAudio is absent."""
+    from virtual_microphone import VirtualMicrophone
+
+    with VirtualMicrophone() as microphone:
+        yield microphone

@@ -14,7 +14,7 @@ import soundfile
 from tiny_bundle import RATE_HZ, say
 
 from wav2edge.cli import main
-from wav2edge.runtime import commands, session
+from wav2edge.runtime import session, terminal
 
 
 @pytest.fixture
@@ -259,7 +259,7 @@ def test_info_refuses_a_bad_bundle(tmp_path: Path, capsys: pytest.CaptureFixture
 def test_stderr_is_given_back() -> None:
     """After the command, file descriptor 2 is what it was before."""
     before = os.fstat(2)
-    with commands._own_stderr():
+    with terminal.own_stderr():
         assert os.fstat(2).st_rdev == os.stat(os.devnull).st_rdev  # noqa: PTH116
     after = os.fstat(2)
     assert (before.st_dev, before.st_ino) == (after.st_dev, after.st_ino)

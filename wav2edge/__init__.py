@@ -12,16 +12,46 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from wav2edge.lm.errors import Wav2EdgeError
+    from wav2edge.runtime.endpoint import EndpointOptions
+    from wav2edge.runtime.events import Final, Overflow, Partial, SpeechEnd, SpeechStart
+    from wav2edge.runtime.microphone import Microphone
     from wav2edge.runtime.recognizer import Recognizer, load
+    from wav2edge.runtime.stream import Stream, StreamOptions
     from wav2edge.runtime.transcript import Segment, Transcript, Word
 
 __version__ = "0.1.0"
 
-__all__ = ["Recognizer", "Segment", "Transcript", "Wav2EdgeError", "Word", "__version__", "load"]
+__all__ = [
+    "EndpointOptions",
+    "Final",
+    "Microphone",
+    "Overflow",
+    "Partial",
+    "Recognizer",
+    "Segment",
+    "SpeechEnd",
+    "SpeechStart",
+    "Stream",
+    "StreamOptions",
+    "Transcript",
+    "Wav2EdgeError",
+    "Word",
+    "__version__",
+    "load",
+]
 
 _HOMES = {
+    "EndpointOptions": "wav2edge.runtime.endpoint",
+    "Final": "wav2edge.runtime.events",
+    "Microphone": "wav2edge.runtime.microphone",
+    "Overflow": "wav2edge.runtime.events",
+    "Partial": "wav2edge.runtime.events",
     "Recognizer": "wav2edge.runtime.recognizer",
     "Segment": "wav2edge.runtime.transcript",
+    "SpeechEnd": "wav2edge.runtime.events",
+    "SpeechStart": "wav2edge.runtime.events",
+    "Stream": "wav2edge.runtime.stream",
+    "StreamOptions": "wav2edge.runtime.stream",
     "Transcript": "wav2edge.runtime.transcript",
     "Wav2EdgeError": "wav2edge.lm.errors",
     "Word": "wav2edge.runtime.transcript",

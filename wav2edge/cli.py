@@ -53,7 +53,7 @@ def parser() -> argparse.ArgumentParser:
     from wav2edge.benchmarks import commands as benchmark_commands
     from wav2edge.export import commands as export_commands
     from wav2edge.runtime import commands as runtime_commands
-    from wav2edge.runtime import demo
+    from wav2edge.runtime import demo, listen
 
     whole: argparse.ArgumentParser = _Parser(
         prog="wav2edge",
@@ -61,7 +61,7 @@ def parser() -> argparse.ArgumentParser:
     )
     whole.add_argument("--version", action="version", version=f"wav2edge {__version__}")
     subparsers = whole.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for home in (runtime_commands, export_commands, benchmark_commands, demo):
+    for home in (runtime_commands, listen, export_commands, benchmark_commands, demo):
         home.add_parsers(subparsers)
     return whole
 
