@@ -92,7 +92,7 @@ class Screen:
 
     def __init__(self, terminal: TextIO) -> None:
         self._terminal = terminal
-        self._drawn: list[int] = []  # cells of each row that is to be drawn over
+        self._drawn: list[str] = []  # the rows that are to be drawn over
         self._columns = 0  # there were when it was drawn
 
     def draw(self, stable: str, unstable: str, status: str, *, separator: str = " ") -> None:
@@ -110,7 +110,7 @@ class Screen:
         # What the terminal has wrapped it would join again: only erasing makes it forget that.
         again = _ERASE_BELOW if columns != self._columns else ""
         self._write(self._home(columns) + again + _NO_WRAP + drawing + _ERASE_BELOW + _WRAP)
-        self._drawn, self._columns = [cells(row) for row in [*shown, status]], columns
+        self._drawn, self._columns = [*shown, status], columns
 
     def line(self, text: str) -> None:
         """Write a line that stays, above what is drawn next; the terminal may wrap it."""
@@ -124,7 +124,7 @@ class Screen:
 
     def _home(self, columns: int) -> str:
         """Move to where the drawing begins; a terminal made narrower has wrapped it meanwhile."""
-        rows = sum(max(1, -(-n // columns)) for n in self._drawn)
+        rows = sum(_rows(row, columns) for row in self._drawn)
         return "\r" + (f"\x1b[{rows - 1}A" if rows > 1 else "")
 
     def _size(self) -> tuple[int, int]:
@@ -205,6 +205,16 @@ def _styled(row: str, n_stable: int) -> str:
     n = min(max(0, n_stable), len(row))
     stable = f"{_BOLD}{row[:n]}{_PLAIN}" if n else ""
     return stable + (f"{_DIM}{row[n:]}{_PLAIN}" if n < len(row) else "")
+
+
+def _rows(text: str, columns: int) -> int:
+    """Count the rows that a terminal breaks text into, wherever it is."""
+    rows, used = 1, 0
+    for char in text:
+        if used + _cells(char) > columns:
+            rows, used = rows + 1, 0
+        used += _cells(char)
+    return rows
 
 
 def _cells(char: str) -> int:

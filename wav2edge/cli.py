@@ -1,6 +1,6 @@
-"""The command `wav2edge`: finds the sub-command, and turns every way it can end into an exit status.
+"""The command `wav2edge`: finds the sub-command, and turns each way it can end into an exit status.
 
-What a sub-command does is written in `commands.py` of its folder. Whatever happens there, the person
+What a sub-command does is written in `commands.py` of its folder. Whatever happens there, who is
 at the terminal reads one line, never a traceback:
 
     0    done
