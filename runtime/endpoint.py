@@ -6,8 +6,8 @@ energy is near the noise floor, which falls at once and rises slowly, as in mini
 statistics", simplified). The rules:
 
 * after speech, a run of frames without a token ends the segment once it is as long as
-  `trailing_silence_ms` if most of it is quiet, and `patience` times as long whatever it sounds
-  like;
+  `trailing_silence_ms` if its newest part is quiet (the breath and the noise of the room that
+  follow a last word are not), and `patience` times as long whatever it sounds like;
 * a segment of `max_segment_ms` ends at its last whole word;
 * where nobody speaks for `no_speech_ms`, that is told once.
 
@@ -23,7 +23,8 @@ from .frames import Geometry
 # Of full scale: digital silence is no quieter than this, or every noise would sound loud after it.
 FLOOR_DB = -70.0
 _RISE_DB_PER_S = 3.0
-_QUIET_SHARE = 0.7
+_QUIET_SHARE = 0.4  # of the trailing silence: so much of it, at its end, must be quiet
+_LOUD_UNDOES = 2  # quiet frames; a click in a silence is not the end of it
 
 
 class Reason(StrEnum):
@@ -88,7 +89,7 @@ class EndpointState:
     n_silent: int = 0
     """Frames since the last spoken one."""
     n_quiet: int = 0
-    """Those of them that were quiet."""
+    """The newest of them that were quiet; each loud one undoes two."""
     told: bool = False
     """Whether this silence was told already."""
 
@@ -134,7 +135,7 @@ class Endpointer:
                 floor_db=floor_db,
                 n_frames=state.n_frames + 1,
                 n_silent=state.n_silent + 1,
-                n_quiet=state.n_quiet + quiet,
+                n_quiet=state.n_quiet + 1 if quiet else max(0, state.n_quiet - _LOUD_UNDOES),
             )
         reason = self._reason(state)
         if reason is Reason.NO_SPEECH:
@@ -147,8 +148,8 @@ class Endpointer:
         if not state.in_segment:
             told = state.told or self._no_speech is None or state.n_frames < self._no_speech
             return None if told else Reason.NO_SPEECH
-        mostly_quiet = state.n_quiet >= _QUIET_SHARE * state.n_silent
-        if state.n_silent >= (self._trailing if mostly_quiet else self._impatient):
+        has_settled = state.n_quiet >= _QUIET_SHARE * self._trailing
+        if state.n_silent >= (self._trailing if has_settled else self._impatient):
             return Reason.SILENCE
         if self._longest is not None and state.n_frames >= self._longest:
             return Reason.TOO_LONG

@@ -49,6 +49,14 @@ def test_a_silence_that_is_not_quiet_needs_patience() -> None:
     assert run(options, frames) == [(80 + 99, Reason.SILENCE)]
 
 
+def test_the_noise_after_a_last_word_does_not_delay_the_end() -> None:
+    """Half the silence may be breath and room; a click in the rest undoes little."""
+    options = EndpointOptions(trailing_silence_ms=500, no_speech_ms=None)
+    tail = [(False, -40.0)] * 25 + [(False, QUIET)] * 10 + [(False, LOUD)] + [(False, QUIET)] * 60
+    frames = [(False, QUIET)] * 50 + [(True, LOUD)] * 30 + tail
+    assert run(options, frames) == [(80 + 49, Reason.SILENCE)]
+
+
 def test_steady_noise_counts_as_quiet() -> None:
     """The floor rises to a noise that stays: speech in noise ends as fast as speech in silence."""
     noise = -30.0
