@@ -8,13 +8,13 @@ PIP := --disable-pip-version-check install --quiet
 
 export AUDIO
 
-.PHONY: demo test lint format coverage voices clean
+.PHONY: demo test lint format coverage voices microphone clean
 .DELETE_ON_ERROR:
 
 demo: $(DEMO)/installed  ## transcribe with the embedded model; AUDIO=path takes another recording
 	@$(DEMO)/bin/wav2edge demo $${AUDIO:+"$$AUDIO"}
 
-test: lint voices  ## lint, types, tests
+test: lint voices microphone  ## lint, types, tests
 	$(TEST)/bin/pytest
 
 lint: $(TEST)/installed
@@ -26,7 +26,7 @@ format: $(TEST)/installed
 	$(TEST)/bin/ruff check --fix
 	$(TEST)/bin/ruff format
 
-coverage: $(TEST)/installed voices
+coverage: $(TEST)/installed voices microphone
 	$(TEST)/bin/coverage run -m pytest
 	$(TEST)/bin/coverage report
 
@@ -39,8 +39,8 @@ $(DEMO)/installed: pyproject.toml
 
 $(TEST)/installed: pyproject.toml constraints.txt
 	@$(call fresh,$(TEST))
-	@echo "installing wav2edge[export,train,bench,dev] within constraints.txt"
-	@$(TEST)/bin/python -m pip $(PIP) --constraint constraints.txt --editable ".[export,train,bench,dev]"
+	@echo "installing wav2edge[export,train,bench,mic,dev] within constraints.txt"
+	@$(TEST)/bin/python -m pip $(PIP) --constraint constraints.txt --editable ".[export,train,bench,mic,dev]"
 	@touch $@
 
 define fresh
@@ -49,15 +49,26 @@ echo "making $(1)"
 $(PYTHON) -m venv --clear $(1)
 endef
 
-# Tests that make synthetic speech need these Debian programs; without them they skip and say so.
+# Tests that make synthetic speech, or capture it from a virtual microphone, need these Debian
+# packages; without them they skip and say so.
 voices:
 	@if command -v espeak-ng >/dev/null && command -v flite >/dev/null; then exit 0; fi; \
-	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	  echo "installing espeak-ng and flite"; \
-	  export DEBIAN_FRONTEND=noninteractive; \
-	  { apt-get -qq update && apt-get -qq install -y --no-install-recommends espeak-ng flite; } \
-	    >/dev/null || echo "could not install espeak-ng and flite: tests that need them are skipped"; \
-	else echo "espeak-ng or flite is missing: tests that need them are skipped"; fi
+	$(call debian,espeak-ng flite)
+
+microphone:
+	@if command -v pulseaudio >/dev/null && command -v paplay >/dev/null \
+	    && ls /usr/lib/*/libportaudio.so.2 /usr/lib/*/alsa-lib/libasound_module_pcm_pulse.so \
+	    >/dev/null 2>&1; then exit 0; fi; \
+	$(call debian,pulseaudio pulseaudio-utils libportaudio2 libasound2-plugins)
+
+define debian
+if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+  echo "installing $(1)"; \
+  export DEBIAN_FRONTEND=noninteractive; \
+  { apt-get -qq update && apt-get -qq install -y --no-install-recommends $(1); } >/dev/null \
+    || echo "could not install $(1): tests that need them are skipped"; \
+else echo "of $(1) something is missing: tests that need it are skipped"; fi
+endef
 
 clean:
 	rm -rf .venv-demo .venv-test build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
