@@ -56,7 +56,8 @@ def export(  # noqa: PLR0913  (all but two are keywords with a default)
     Args:
         source: A folder in the layout of `transformers`, or a hub id.
         out: The bundle's folder; it must be new or empty, or a bundle with `overwrite`.
-        precision: "int8" (dynamic, every MatMul but the CTC head; convolutions stay float32) or "float32".
+        precision: "int8" (dynamic, every MatMul but the CTC head; convolutions stay float32), or
+            "float32".
         verify: Recordings to compare on; none: the synthetic clips that come with this package.
         force: Write the bundle although it drifted from the checkpoint; its manifest says so.
         revision: Branch, tag or commit on the hub.

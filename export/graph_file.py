@@ -23,7 +23,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from .step_graph import StepGraph
 
-OPSET = 18
+OPSET = 20  # the first with Gelu as one operator; onnxruntime has it since 1.17
 _PRODUCER = "wav2edge"
 
 

@@ -77,6 +77,7 @@ class Context(nn.Module):
             encoder.pos_conv_embed.activation,
         )
         self.layers, self.norm, self.head = encoder.layers, encoder.layer_norm, model.lm_head
+        self.projections = nn.ModuleList(fused_projection(layer.attention) for layer in self.layers)
         self.stable = bool(config.do_stable_layer_norm)
         self.n_heads = int(config.num_attention_heads)
         self.left = self.position.kernel_size[0] // 2
@@ -99,8 +100,8 @@ class Context(nn.Module):
         if not self.stable:
             hidden = self.norm(hidden)
         kept = []
-        for layer, past in zip(self.layers, kv, strict=True):
-            hidden, new = self._layer(layer, hidden, past)
+        for layer, project, past in zip(self.layers, self.projections, kv, strict=True):
+            hidden, new = self._layer(layer, project, hidden, past)
             kept.append(new[:, :, : new.shape[2] - hold.shape[0]])
         if self.stable:
             hidden = self.norm(hidden)
@@ -112,34 +113,41 @@ class Context(nn.Module):
         hidden = functional.conv1d(padded, conv.weight, conv.bias, groups=conv.groups)
         return torch.as_tensor(self.activation(hidden).transpose(1, 2))
 
-    def _layer(self, layer: Any, hidden: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
+    def _layer(
+        self, layer: Any, project: nn.Module, hidden: Tensor, past: Tensor
+    ) -> tuple[Tensor, Tensor]:
         if self.stable:
-            attended, new = self._attend(layer.attention, layer.layer_norm(hidden), past)
-            hidden = hidden + attended
+            attended, new = self._attend(project, layer.layer_norm(hidden), past)
+            hidden = hidden + layer.attention.out_proj(attended)
             return hidden + layer.feed_forward(layer.final_layer_norm(hidden)), new
-        attended, new = self._attend(layer.attention, hidden, past)
-        hidden = layer.layer_norm(hidden + attended)
+        attended, new = self._attend(project, hidden, past)
+        hidden = layer.layer_norm(hidden + layer.attention.out_proj(attended))
         return layer.final_layer_norm(hidden + layer.feed_forward(hidden)), new
 
-    def _attend(self, attention: Any, hidden: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
+    def _attend(self, project: nn.Module, hidden: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
         """Attend from the new frames to the past and to themselves.
 
         Positions play no part, so the past is a set.
         """
-        query, key, value = (
-            self._heads(project(hidden))
-            for project in (attention.q_proj, attention.k_proj, attention.v_proj)
-        )
-        new = torch.stack([key, value])
-        keys = torch.cat([past[0], key], dim=1)
-        values = torch.cat([past[1], value], dim=1)
-        weights = torch.softmax((query * attention.scaling) @ keys.transpose(1, 2), dim=-1)
-        merged = (weights @ values).transpose(0, 1).reshape(1, hidden.shape[1], hidden.shape[2])
-        return torch.as_tensor(attention.out_proj(merged)), new
+        n_frames = hidden.shape[1]
+        heads = project(hidden).reshape(n_frames, 3, self.n_heads, -1).permute(1, 2, 0, 3)
+        query, new = heads[0], heads[1:]
+        keys_values = torch.cat([past, new], dim=2)
+        weights = torch.softmax(query @ keys_values[0].transpose(1, 2), dim=-1)
+        attended = (weights @ keys_values[1]).transpose(0, 1)
+        return attended.reshape(1, n_frames, hidden.shape[2]), new
 
-    def _heads(self, hidden: Tensor) -> Tensor:
-        """`[1, n, hidden]` -> `[heads, n, d]`."""
-        return hidden.reshape(hidden.shape[1], self.n_heads, -1).transpose(0, 1)
+
+def fused_projection(attention: Any) -> nn.Linear:
+    """Join the projections to queries, keys and values; the scale of the queries is folded in."""
+    parts, scales = ("q_proj", "k_proj", "v_proj"), (attention.scaling, 1.0, 1.0)
+    linears = [getattr(attention, part) for part in parts]
+    fused = nn.Linear(attention.embed_dim, len(parts) * attention.embed_dim)
+    with torch.no_grad():
+        for name in ("weight", "bias"):
+            scaled = [getattr(x, name) * scale for x, scale in zip(linears, scales, strict=True)]
+            getattr(fused, name).copy_(torch.cat(scaled))
+    return fused
 
 
 class StepGraph:

@@ -5,6 +5,9 @@ decoding. The fold is incremental and its state is a value: frames may arrive in
 words are the same. A word comes out as soon as the delimiter after it is heard; nothing waits for
 more than that. Where the alphabet has no delimiter every token is a word of its own, so that long
 speech still has times, and text is joined without spaces (`Alphabet.separator`).
+
+A long pause ends a word as a delimiter does: models are taught on single utterances, and many say
+no delimiter between the last word of one and the first of the next.
 """
 
 import math
@@ -63,7 +66,12 @@ class _Run:
 
 
 class GreedyDecoder:
-    """Turns log-probabilities into words; holds nothing but the alphabet.
+    """Turns log-probabilities into words; holds nothing but the alphabet and one limit.
+
+    Args:
+        alphabet: The model's tokens.
+        pause_frames: So many frames without a token inside a word part it in two; None: never, as
+            the tokenizer of `transformers` has it.
 
     >>> letters = Alphabet(("<pad>", "|", "N", "O"), blank_id=0, delimiter_id=1)
     >>> decoder = GreedyDecoder(letters)
@@ -73,8 +81,9 @@ class GreedyDecoder:
     [('NO', 1, 4)]
     """
 
-    def __init__(self, alphabet: Alphabet) -> None:
+    def __init__(self, alphabet: Alphabet, *, pause_frames: int | None = None) -> None:
         self.alphabet = alphabet
+        self._pause_frames = pause_frames
 
     def start(self) -> GreedyState:
         """Return the state before the first frame."""
@@ -142,7 +151,7 @@ class GreedyDecoder:
             highest = max(state.open_log_probs[-1], run.log_prob)
             log_probs = (*state.open_log_probs[:-1], highest)
             return replace(heard, open_log_probs=log_probs, end_frame=run.end_frame)
-        if self.alphabet.delimiter_id is None:
+        if self.alphabet.delimiter_id is None or self._is_pause(state, run):
             self._close(state, words)
             heard = GreedyState(n_frames=run.end_frame, last_id=run.id)
         return replace(
@@ -152,6 +161,12 @@ class GreedyDecoder:
             start_frame=heard.start_frame if heard.open_ids else run.start_frame,
             end_frame=run.end_frame,
         )
+
+    def _is_pause(self, state: GreedyState, run: _Run) -> bool:
+        """Tell whether the open word's newest token lies too far back for this one to belong."""
+        if self._pause_frames is None or not state.open_ids:
+            return False
+        return run.start_frame - state.end_frame >= self._pause_frames
 
     def _close(self, state: GreedyState, words: list[SpokenWord]) -> None:
         text = self.pending(state)

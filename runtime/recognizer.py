@@ -25,7 +25,7 @@ from .errors import AudioError, BundleNotFoundError, OptionsError
 from .segmenter import Segmenter, timed
 from .session import Provider, Session, open_session
 from .stream import LATENCIES, LiveModel, Stream, StreamOptions
-from .transcript import Transcript
+from .transcript import PAUSE_S, Transcript
 
 EMBEDDED = Path(__file__).with_name("embedded")
 """The bundle that comes with the package."""
@@ -88,7 +88,8 @@ class Recognizer:
         self.providers = session.providers
         """What runs the model, most preferred first."""
         self._model = AcousticModel(bundle, session)
-        self._decoder = GreedyDecoder(bundle.alphabet)
+        pause_frames = self._model.geometry.frames_for(PAUSE_S * 1000)
+        self._decoder = GreedyDecoder(bundle.alphabet, pause_frames=pause_frames)
 
     @property
     def sample_rate_hz(self) -> int:

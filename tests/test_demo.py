@@ -32,8 +32,8 @@ def test_embedded_model_hears_the_clip(capsys: pytest.CaptureFixture[str]) -> No
     """`wav2edge demo` prints words of its clip, and is faster than the voice."""
     assert cli.main(["demo"]) == 0
     out = capsys.readouterr().out
-    spoken = {"TURN", "ON", "THE", "KITCHEN", "LIGHT", "FOUR", "ONE", "FIVE", "NINE", "TWO", "SIX"}
-    assert len(spoken & set(out.splitlines()[0].split())) >= len(spoken) / 2
+    digits = {"ZERO", "ONE", "TWO", "THREE", "FOUR", "FIVE", "SIX", "SEVEN", "EIGHT", "NINE"}
+    assert len(digits & set(out.splitlines()[0].split())) >= 8
     found = re.search(r"real-time factor ([0-9.]+)", out)
     assert found is not None
     assert float(found[1]) < 1

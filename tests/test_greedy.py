@@ -147,3 +147,16 @@ def test_words_spell_the_text(
     assert alphabet.separator.join(word.text for word in words) == " ".join(text.split())
     assert all(word.start_frame < word.end_frame for word in words)
     assert all(a.end_frame <= b.start_frame for a, b in itertools.pairwise(words))
+
+
+def test_a_long_pause_parts_words_and_a_short_one_does_not() -> None:
+    """Three blank frames inside a word part it if the limit is three, and not if it is four."""
+    letters = Alphabet(("<pad>", "|", "N", "O"), blank_id=0, delimiter_id=1)
+    frames = np.log(np.eye(4, dtype=np.float32)[[2, 3, 0, 0, 0, 2, 3]] * 0.96 + 0.01)
+    for limit, expected in ((None, ["NONO"]), (4, ["NONO"]), (3, ["NO", "NO"])):
+        for cut in range(len(frames) + 1):
+            decoder = GreedyDecoder(letters, pause_frames=limit)
+            first, state = decoder.advance(decoder.start(), frames[:cut])
+            second, state = decoder.advance(state, frames[cut:])
+            words = (*first, *second, *decoder.finish(state))
+            assert [word.text for word in words] == expected
