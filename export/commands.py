@@ -41,6 +41,13 @@ def add_parsers(subparsers: "argparse._SubParsersAction[Any]") -> None:
         action="store_true",
         help="write the bundle although it drifted; its manifest says so",
     )
+    parser.add_argument(
+        "--reject-below",
+        type=_share,
+        default=0.0,
+        metavar="CONFIDENCE",
+        help="leave segments less confident than this out of transcripts, as noise (default: 0)",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace a bundle that is there")
     parser.set_defaults(run=run_export)
 
@@ -57,6 +64,7 @@ def run_export(args: argparse.Namespace) -> int:
         force=args.force,
         revision=args.revision,
         overwrite=args.overwrite,
+        reject_below=args.reject_below,
         report=_progress,
     )
     _progress("")
@@ -73,6 +81,13 @@ def run_export(args: argparse.Namespace) -> int:
     if manifest.forced:
         print("  beyond the limits, written because of --force", file=sys.stderr)
     return 0
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not from 0 to 1")
+    return value
 
 
 def _progress(text: str) -> None:

@@ -49,6 +49,7 @@ def export(  # noqa: PLR0913  (all but two are keywords with a default)
     force: bool = False,
     revision: str | None = None,
     overwrite: bool = False,
+    reject_below: float = 0.0,
     report: Callable[[str], None] = lambda _: None,
 ) -> Exported:
     """Turn a checkpoint into a bundle that is proved equal to it.
@@ -62,6 +63,8 @@ def export(  # noqa: PLR0913  (all but two are keywords with a default)
         force: Write the bundle although it drifted from the checkpoint; its manifest says so.
         revision: Branch, tag or commit on the hub.
         overwrite: Replace a bundle that is there.
+        reject_below: Segments of a recording less confident than this are noise and left out of its
+            transcript; 0 keeps all. It goes into the manifest.
         report: Told what is being done, for progress.
 
     Raises:
@@ -84,15 +87,10 @@ def export(  # noqa: PLR0913  (all but two are keywords with a default)
     clips = read_clips(verify or default_clips(), checkpoint.rate_hz)
     step = StepGraph(checkpoint.model)
     report("tracing and quantizing" if precision == "int8" else "tracing")
-    with silence():
-        model = build_graph(step, checkpoint.sizes, precision)
-    if model.ByteSize() > _LARGEST:
-        raise ExportError(
-            f"{source}: the {precision} graph has {model.ByteSize() / 1e9:.1f} GB, "
-            "more than one file can hold"
-        )
-    facts = manifest_facts(checkpoint, precision, matmul_precision(model), clips)
-    tokens, data = checkpoint.vocabulary.tokens, serialize(model)
+    data, operators = _traced(checkpoint, step, precision)
+    facts = manifest_facts(checkpoint, precision, operators, clips)
+    facts["reject_below"] = reject_below
+    tokens = checkpoint.vocabulary.tokens
     parity = _measure_draft(checkpoint, step, data, facts, clips, report)
     forced = _drifted(parity, precision, force=force)
     report(f"writing {out}")
@@ -100,6 +98,20 @@ def export(  # noqa: PLR0913  (all but two are keywords with a default)
     return Exported(
         Bundle.write(out, facts, model=data, tokens=tokens, overwrite=overwrite), parity
     )
+
+
+def _traced(
+    checkpoint: Checkpoint, step: StepGraph, precision: str
+) -> tuple[bytes, dict[str, int]]:
+    """Return the bytes of the ONNX file, and how many operators of each kind multiply matrices."""
+    with silence():
+        model = build_graph(step, checkpoint.sizes, precision)
+    if model.ByteSize() > _LARGEST:
+        raise ExportError(
+            f"{checkpoint.name}: the {precision} graph has {model.ByteSize() / 1e9:.1f} GB, "
+            "more than one file can hold"
+        )
+    return serialize(model), matmul_precision(model)
 
 
 def _measure_draft(

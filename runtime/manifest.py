@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from typing import Any, Self, get_type_hints
 
 from .errors import ManifestError, SchemaError
@@ -71,6 +71,8 @@ class Manifest:
     """The bundle was written although parity was not reached."""
     files: dict[str, FileFacts]
     """Every other file of the bundle."""
+    reject_below: float = 0.0
+    """Segments of a recording less confident than this are noise; 0, the default, keeps all."""
 
     @classmethod
     def from_json(cls, text: bytes, *, source: str) -> Self:
@@ -92,8 +94,11 @@ class Manifest:
             raise ManifestError(f"{source} is a JSON {type(found).__name__}, expected an object")
         _check_schema(found, source)
         values: dict[str, Any] = {}
+        optional = {field.name for field in fields(cls) if field.default is not MISSING}
         for key, hint in get_type_hints(cls).items():
             if key not in found:
+                if key in optional:
+                    continue
                 raise ManifestError(f"{source} lacks the key {key!r}: export the model again")
             try:
                 values[key] = _READERS[hint](found[key])
@@ -173,6 +178,12 @@ def _whole_or_none(value: object) -> int | None:
     return None if value is None else _whole(value)
 
 
+def _share(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise _Mismatch("a number from 0 to 1")
+    return float(value)
+
+
 def _truth(value: object) -> bool:
     if not isinstance(value, bool):
         raise _Mismatch("true or false")
@@ -209,6 +220,7 @@ _READERS: Mapping[object, Callable[[object], object]] = {
     str: _text,
     int: _whole,
     int | None: _whole_or_none,
+    float: _share,
     bool: _truth,
     tuple[int, ...]: _wholes,
     dict[str, Any]: _object,

@@ -133,6 +133,7 @@ class Recognizer:
                 duration_s=source.duration_s,
                 file=os.fspath(audio) if isinstance(audio, str | os.PathLike) else None,
                 separator=self.bundle.alphabet.separator,
+                reject_below=self.bundle.manifest.reject_below,
             )
         for failure in failures:
             failure.transcript = transcript if transcript.duration_s > 0 else None

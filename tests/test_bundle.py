@@ -362,3 +362,14 @@ def test_errors_are_also_built_ins() -> None:
 def test_the_tiny_model_is_deterministic() -> None:
     """The model that other tests predict is the same bytes whenever it is built."""
     assert tiny_model().SerializeToString() == tiny_model().SerializeToString()
+
+
+@pytest.mark.parametrize("value", [1.5, -0.1, "half", None, True])
+def test_a_rejection_threshold_is_a_share(bundle: Path, value: object) -> None:
+    """It may be left out, which keeps everything; what is no number from 0 to 1 is refused."""
+    assert Bundle.read(bundle).manifest.reject_below == 0.0
+    edit(bundle, lambda manifest: manifest.update(reject_below=0.5))
+    assert Bundle.read(bundle).manifest.reject_below == 0.5
+    edit(bundle, lambda manifest: manifest.update(reject_below=value))
+    with pytest.raises(ManifestError, match="reject_below"):
+        Bundle.read(bundle)

@@ -36,7 +36,7 @@ LATE = {
     "sentence": 0.18,
     "read": 0.04,
     "synthetic-plain": 0.075,
-    "noise": 0.15,
+    "noise": 0.055,
 }
 
 
