@@ -37,7 +37,7 @@ class Import:
         return self.file.parent.relative_to(ROOT).parts[0]
 
     @property
-    def library(self) -> str:
+    def package(self) -> str:
         """The top-level name imported; empty for a relative import."""
         return self.name.partition(".")[0] if self.level == 0 else ""
 
@@ -116,7 +116,7 @@ def test_one_dot_inside_a_folder_full_names_across() -> None:
         str(found)
         for found in all_imports()
         if found.level > 1
-        or found.library in FOLDERS
+        or found.package in FOLDERS
         or (found.level == 0 and found.target == found.folder and found.folder != "wav2edge")
     ]
     assert wrong == []
@@ -127,7 +127,7 @@ def test_onnxruntime_has_one_door() -> None:
     wrong = [
         str(found)
         for found in all_imports()
-        if found.library == "onnxruntime"
+        if found.package == "onnxruntime"
         and found.file != ROOT / "runtime" / "session.py"
         and not (
             found.folder in {"export", "benchmarks"}
@@ -143,7 +143,7 @@ def test_a_library_has_one_door(library: str) -> None:
     doors = {
         found.file.name
         for found in all_imports()
-        if found.library == library and found.folder in {"lm", "runtime", "wav2edge"}
+        if found.package == library and found.folder in {"lm", "runtime", "wav2edge"}
     }
     assert len(doors) <= 1
 
@@ -154,7 +154,7 @@ def test_torch_stays_behind_export_and_training(library: str) -> None:
     wrong = [
         str(found)
         for found in all_imports()
-        if found.library == library and found.folder not in {"export", "training", "benchmarks"}
+        if found.package == library and found.folder not in {"export", "training", "benchmarks"}
     ]
     assert wrong == []
 
