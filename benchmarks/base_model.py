@@ -5,7 +5,6 @@ Torch is only imported when a file is missing.
 """
 
 import hashlib
-import json
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import onnx
 
-LETTERS = ["<pad>", "<s>", "</s>", "<unk>", "|", *"ETAONIHSRDLUMWCFGYPBVK'XJQZ"]
 _SEED = 0
 _EXPORTER = Path(__file__).resolve().parents[1] / "export"
 
@@ -73,35 +71,13 @@ def write_checkpoint(folder: Path) -> None:
     from transformers import Wav2Vec2Config, Wav2Vec2ForCTC
 
     from wav2edge.export.foreign import silence
+    from wav2edge.training.network import TOKENS, save_checkpoint
 
     torch.manual_seed(_SEED)
     # The defaults of the config are facebook/wav2vec2-base: 12 layers of 768, 12 heads, group norm.
-    config = Wav2Vec2Config(vocab_size=len(LETTERS), pad_token_id=0)
-    folder.mkdir(parents=True, exist_ok=True)
+    config = Wav2Vec2Config(vocab_size=len(TOKENS), pad_token_id=0)
     with silence():
-        Wav2Vec2ForCTC(config).eval().save_pretrained(folder)
-    files = {
-        "tokenizer_config.json": {
-            "tokenizer_class": "Wav2Vec2CTCTokenizer",
-            "unk_token": "<unk>",
-            "bos_token": "<s>",
-            "eos_token": "</s>",
-            "pad_token": "<pad>",
-            "word_delimiter_token": "|",
-            "do_lower_case": False,
-        },
-        "preprocessor_config.json": {
-            "feature_extractor_type": "Wav2Vec2FeatureExtractor",
-            "feature_size": 1,
-            "sampling_rate": 16_000,
-            "padding_value": 0.0,
-            "do_normalize": True,
-            "return_attention_mask": False,
-        },
-        "vocab.json": {token: i for i, token in enumerate(LETTERS)},  # last: it marks the whole
-    }
-    for name, values in files.items():
-        (folder / name).write_text(json.dumps(values), encoding="utf-8")
+        save_checkpoint(Wav2Vec2ForCTC(config).eval(), folder, do_normalize=True)
 
 
 def write_plain(checkpoint: Path, path: Path, *, dynamo: bool) -> None:

@@ -13,6 +13,8 @@ from typing import Any
 
 import torch
 
+from wav2edge.runtime.frames import Geometry
+
 from .errors import CheckpointNotFoundError, UnsupportedCheckpointError, WeightsError
 from .graph_file import Sizes
 
@@ -70,10 +72,7 @@ class Checkpoint:
     def sizes(self) -> Sizes:
         """The step graph's sizes."""
         config = self.config
-        kernels, strides = tuple(config.conv_kernel), tuple(config.conv_stride)
-        field, hop = 1, 1
-        for kernel, stride in zip(kernels, strides, strict=True):
-            field, hop = field + (kernel - 1) * hop, hop * stride
+        geometry = Geometry(tuple(config.conv_kernel), tuple(config.conv_stride), self.rate_hz)
         return Sizes(
             hidden=config.hidden_size,
             layers=config.num_hidden_layers,
@@ -81,9 +80,9 @@ class Checkpoint:
             head_size=config.hidden_size // config.num_attention_heads,
             vocabulary=config.vocab_size,
             left_frames=config.num_conv_pos_embeddings // 2,
-            receptive_field=field,
-            hop=hop,
-            kernel=kernels[0] if config.feat_extract_norm == "group" else None,
+            receptive_field=geometry.receptive_field,
+            hop=geometry.hop,
+            kernel=geometry.kernels[0] if config.feat_extract_norm == "group" else None,
         )
 
     def logits(self, samples: torch.Tensor) -> torch.Tensor:

@@ -69,7 +69,7 @@ def build_graph(step: StepGraph, sizes: Sizes, precision: str) -> onnx.ModelProt
 def matmul_precision(model: onnx.ModelProto) -> dict[str, int]:
     """Count the operators that multiply matrices, by kind, in both branches.
 
-    It is what `precision.layers` reports.
+    It is what `precision.operators` in the manifest reports.
     """
     counts: dict[str, int] = {}
     for branch in model.graph.node[-1].attribute:

@@ -155,14 +155,14 @@ def _attention_mask(
     return mask | torch.eye(valid.shape[1], dtype=torch.bool, device=valid.device)
 
 
-def save_checkpoint(model: Wav2Vec2ForCTC, folder: Path) -> None:
+def save_checkpoint(model: Wav2Vec2ForCTC, folder: Path, *, do_normalize: bool = False) -> None:
     """Write a checkpoint folder in the layout of `transformers`.
 
-    It holds weights, config, and the tokenizer's and the feature extractor's facts.
+    It holds weights, config, and the tokenizer's and the feature extractor's facts; `vocab.json`
+    comes last, so where it is, everything is.
     """
     model.save_pretrained(folder)
     files: dict[str, dict[str, Any]] = {
-        "vocab.json": {token: i for i, token in enumerate(TOKENS)},
         "tokenizer_config.json": {
             "tokenizer_class": "Wav2Vec2CTCTokenizer",
             "unk_token": "<unk>",
@@ -177,9 +177,10 @@ def save_checkpoint(model: Wav2Vec2ForCTC, folder: Path) -> None:
             "feature_size": 1,
             "sampling_rate": 16_000,
             "padding_value": 0.0,
-            "do_normalize": False,
+            "do_normalize": do_normalize,
             "return_attention_mask": True,
         },
+        "vocab.json": {token: i for i, token in enumerate(TOKENS)},
     }
     for name, values in files.items():
         (folder / name).write_text(
