@@ -39,8 +39,8 @@ $(DEMO)/installed: pyproject.toml
 
 $(TEST)/installed: pyproject.toml constraints.txt
 	@$(call fresh,$(TEST))
-	@echo "installing wav2edge[export,train,bench,mic,dev] within constraints.txt"
-	@$(TEST)/bin/python -m pip $(PIP) --constraint constraints.txt --editable ".[export,train,bench,mic,dev]"
+	@echo "installing wav2edge[export,train,bench,mic,vad,dev] within constraints.txt"
+	@$(TEST)/bin/python -m pip $(PIP) --constraint constraints.txt --editable ".[export,train,bench,mic,vad,dev]"
 	@touch $@
 
 define fresh

@@ -3,7 +3,8 @@
 A frame is spoken if its best token is neither the blank nor the word delimiter. It is quiet if its
 energy is near the noise floor, which falls at once and rises slowly, as in minimum statistics
 (Martin 2001, "Noise power spectral density estimation based on optimal smoothing and minimum
-statistics", simplified). The rules:
+statistics", simplified); where a voice activity detector listens along, its word counts instead.
+The rules:
 
 * after speech, a run of frames without a token ends the segment once it is as long as
   `trailing_silence_ms` if its newest part is quiet (the breath and the noise of the room that
@@ -41,7 +42,8 @@ class EndpointOptions:
     """The parameters of every rule.
 
     Raises:
-        OptionsError: If a duration is negative or no number, or patience is below 1.
+        OptionsError: If a duration is negative or no number, patience below 1, or a probability
+            above it.
     """
 
     trailing_silence_ms: float = 800.0
@@ -59,6 +61,8 @@ class EndpointOptions:
     """
     quiet_db: float = 10.0
     """A frame is quiet if it is not more than this above the noise floor."""
+    speech_probability: float = 0.5
+    """With a voice activity detector a frame is quiet below this instead, however loud it is."""
 
     def __post_init__(self) -> None:
         for name in self.__slots__:
@@ -67,6 +71,10 @@ class EndpointOptions:
                 raise OptionsError(f"{name} is {value!r}, expected a number from 0 on")
         if self.patience < 1:
             raise OptionsError(f"patience is {self.patience!r}, expected 1 or more")
+        if self.speech_probability > 1:
+            raise OptionsError(
+                f"speech_probability is {self.speech_probability!r}, expected 0 to 1"
+            )
 
 
 ENDPOINTS = {
@@ -108,7 +116,12 @@ class Endpointer:
         self._longest = _frames(options.max_segment_ms, geometry)
 
     def advance(
-        self, state: EndpointState, *, spoken: bool, energy_db: float
+        self,
+        state: EndpointState,
+        *,
+        spoken: bool,
+        energy_db: float,
+        speech_probability: float | None = None,
     ) -> tuple[Reason | None, EndpointState]:
         """Take one frame.
 
@@ -116,6 +129,7 @@ class Endpointer:
             state: From the frame before, or `EndpointState()`.
             spoken: Whether its best token is a letter, not the blank and not the word delimiter.
             energy_db: Of its samples, relative to full scale.
+            speech_probability: From a voice activity detector, if there is one.
 
         Returns:
             The reason if the segment ends with this frame, or if a silence is to be told; and the
@@ -123,7 +137,11 @@ class Endpointer:
         """
         energy_db = max(energy_db, FLOOR_DB)
         floor_db = min(energy_db, state.floor_db + self._rise_db)
-        quiet = energy_db <= floor_db + self.options.quiet_db
+        quiet = (
+            energy_db <= floor_db + self.options.quiet_db
+            if speech_probability is None
+            else speech_probability < self.options.speech_probability
+        )
         if spoken:
             started = state if state.in_segment else EndpointState(in_segment=True)
             state = replace(

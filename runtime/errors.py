@@ -106,6 +106,14 @@ class OptionsError(Wav2EdgeError, ValueError):
     """An option of a stream cannot be."""
 
 
+class VadMissingError(Wav2EdgeError, ImportError):
+    """Voice activity detection was asked for and its package is not installed."""
+
+
+class StateError(Wav2EdgeError, ValueError):
+    """A stream cannot go on from a state: it is none, or one of another model or other options."""
+
+
 class StreamFinishedError(Wav2EdgeError, RuntimeError):
     """Audio was pushed into a stream that is finished."""
 

@@ -51,6 +51,11 @@ def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]
         default="default",
         help="how long a pause ends a segment; default: default",
     )
+    parser.add_argument(
+        "--vad",
+        action="store_true",
+        help="let a voice activity detector tell when it is quiet (extra `vad`)",
+    )
     parser.add_argument("--save", metavar="FILE.wav", help="keep what was heard; must not exist")
     parser.add_argument("--json", action="store_true", help="JSON on a terminal as well")
     parser.add_argument("--threads", type=int, default=1, metavar="N", help="default: 1")
@@ -86,7 +91,10 @@ def _listen(arguments: argparse.Namespace) -> None:
         closing.callback(source.close)
         recognizer = load(arguments.model, threads=arguments.threads)
         stream = recognizer.stream(
-            arguments.latency, endpoint=arguments.endpoint, sample_rate=source.rate_hz
+            arguments.latency,
+            endpoint=arguments.endpoint,
+            sample_rate=source.rate_hz,
+            vad=arguments.vad,
         )
         saved = None
         if arguments.save is not None:

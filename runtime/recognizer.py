@@ -8,6 +8,7 @@ memory than one of two minutes.
 """
 
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import SupportsIndex, TypeVar
@@ -26,6 +27,7 @@ from .segmenter import Segmenter, timed
 from .session import Provider, Session, open_session
 from .stream import LATENCIES, LiveModel, Stream, StreamOptions
 from .transcript import PAUSE_S, Transcript
+from .vad import Vad, open_vad
 
 EMBEDDED = Path(__file__).with_name("embedded")
 """The bundle that comes with the package."""
@@ -90,6 +92,8 @@ class Recognizer:
         self._model = AcousticModel(bundle, session)
         pause_frames = self._model.geometry.frames_for(PAUSE_S * 1000)
         self._decoder = GreedyDecoder(bundle.alphabet, pause_frames=pause_frames)
+        self._vad: Vad | None = None
+        self._loading = threading.Lock()
 
     @property
     def sample_rate_hz(self) -> int:
@@ -146,6 +150,7 @@ class Recognizer:
         *,
         endpoint: str | EndpointOptions = "default",
         sample_rate: SupportsIndex | float | None = None,
+        vad: bool = False,
     ) -> Stream:
         """Open a live stream. Streams share the model and nothing else; any number may be open.
 
@@ -153,16 +158,28 @@ class Recognizer:
             latency: `low`, `balanced`, `accurate`, or the milliseconds themselves.
             endpoint: When a segment ends: `fast`, `default`, `patient`, or every rule's parameter.
             sample_rate: Hertz of what will be pushed; None: the model's own.
+            vad: Let a voice activity detector (extra `vad`) say which frames are quiet, instead of
+                their energy: for places where it is never quiet.
 
         Raises:
-            OptionsError: If a preset is unknown or a duration cannot be.
+            OptionsError: If a preset is unknown or a duration cannot be, or the detector does not
+                know the model's rate.
             SampleRateError: If the rate is none that audio has.
+            VadMissingError: If `vad` is asked for and not installed.
         """
         options = _preset(latency, LATENCIES, StreamOptions, "latency")
         rules = _preset(endpoint, ENDPOINTS, EndpointOptions, "endpoint")
         geometry = self._model.geometry
         segmenter = Segmenter(self._decoder, Endpointer(rules, geometry), geometry)
-        return Stream(LiveModel(self._model, segmenter, options), sample_rate)
+        detector = self._detector() if vad else None
+        return Stream(LiveModel(self._model, segmenter, options, detector), sample_rate)
+
+    def _detector(self) -> Vad:
+        """Return the voice activity detector that all streams share, loaded once."""
+        with self._loading:
+            if self._vad is None:
+                self._vad = open_vad(self.sample_rate_hz)
+            return self._vad
 
     def _words(self, blocks: Iterable[NDArray[np.float32]]) -> Iterator[tuple[SpokenWord, ...]]:
         """Yield the words of each step, as they end."""

@@ -57,6 +57,8 @@ class Segmenter:
         provisional: Array,
         energies_db: NDArray[np.float64],
         heard_s: float,
+        *,
+        speech: Array | None = None,
     ) -> tuple[list[Event], SegmentState]:
         """Take the frames of one step.
 
@@ -66,6 +68,8 @@ class Segmenter:
             provisional: Of the look-ahead, `[h, V]`: they feed the unstable text alone.
             energies_db: Of the final frames, `[n]`.
             heard_s: Seconds of audio so far; no word ends later.
+            speech: Of the final frames, `[n]`: the probability of speech, if a voice activity
+                detector listens along.
 
         Returns:
             What there is to tell, in order, and the state after it.
@@ -75,7 +79,10 @@ class Segmenter:
         for i, spoken in enumerate(self.spoken(log_probs)):
             was_open = state.endpoint.in_segment
             reason, endpoint = self._endpointer.advance(
-                state.endpoint, spoken=bool(spoken), energy_db=float(energies_db[i])
+                state.endpoint,
+                spoken=bool(spoken),
+                energy_db=float(energies_db[i]),
+                speech_probability=None if speech is None else float(speech[i]),
             )
             state = replace(state, endpoint=endpoint)
             if spoken and not was_open:

@@ -22,6 +22,7 @@ from .events import Event
 from .level import LevelState, follow
 from .normalization import NormState
 from .segmenter import Segmenter, SegmentState
+from .vad import Vad, VadState
 
 Array = NDArray[np.float32]
 
@@ -77,6 +78,10 @@ class StreamState:
     """Pushed so far."""
     level: LevelState = field(default_factory=LevelState)
     """Of the speech, for checkpoints that normalise over the utterance."""
+    vad: VadState | None = None
+    """Of the voice activity detector, if one listens along."""
+    speech: Array | None = None
+    """Its probabilities for the frames held back."""
 
 
 class LiveModel:
@@ -86,9 +91,13 @@ class LiveModel:
     """
 
     def __init__(
-        self, acoustic: AcousticModel, segmenter: Segmenter, options: StreamOptions
+        self,
+        acoustic: AcousticModel,
+        segmenter: Segmenter,
+        options: StreamOptions,
+        vad: Vad | None = None,
     ) -> None:
-        self._acoustic, self._segmenter = acoustic, segmenter
+        self._acoustic, self._segmenter, self._vad = acoustic, segmenter, vad
         geometry = acoustic.geometry
         self.chunk_frames = max(1, geometry.frames_for(options.chunk_ms))
         self.lookahead_frames = geometry.frames_for(options.lookahead_ms)
@@ -106,9 +115,12 @@ class LiveModel:
     def start(self) -> StreamState:
         """Return the state before the first sample."""
         nothing = np.zeros(0, np.float32)
-        return StreamState(
+        state = StreamState(
             self._acoustic.start(prior=True), self._segmenter.start(), nothing, np.zeros(0), 0
         )
+        if self._vad is None:
+            return state
+        return replace(state, vad=self._vad.start(), speech=nothing)
 
     def advance(self, state: StreamState, samples: Array) -> tuple[list[Event], StreamState]:
         """Take new samples, float32 `[n]` at the model's rate, any n."""
@@ -140,6 +152,7 @@ class LiveModel:
     def _step(
         self, state: StreamState, chunk: Array, *, hold_frames: int
     ) -> tuple[list[Event], StreamState]:
+        state = self._listened(state, chunk)
         fresh_db = self._energies_db(np.concatenate([state.acoustic.tail, chunk]))
         may_be_speech, norm, level = self._follow(state, fresh_db)
         step, acoustic = self._acoustic.step(
@@ -156,12 +169,36 @@ class LiveModel:
         n, energies_db = len(step.log_probs), np.concatenate([state.energies_db, fresh_db])
         heard_s = min(state.n_samples, self._n_taken(acoustic)) / self.rate_hz
         events, segment = self._segmenter.advance(
-            state.segment, step.log_probs, step.provisional, energies_db[:n], heard_s
+            state.segment,
+            step.log_probs,
+            step.provisional,
+            energies_db[:n],
+            heard_s,
+            speech=None if state.speech is None else state.speech[:n],
         )
         level = level.after(spoken=spoken, step_s=len(fresh_db) * self._hop_s)
         return events, replace(
-            state, acoustic=acoustic, segment=segment, energies_db=energies_db[n:], level=level
+            state,
+            acoustic=acoustic,
+            segment=segment,
+            energies_db=energies_db[n:],
+            level=level,
+            speech=None if state.speech is None else state.speech[n:],
         )
+
+    def _listened(self, state: StreamState, chunk: Array) -> StreamState:
+        """Let the voice activity detector hear a chunk, and judge the frames that end in it."""
+        if self._vad is None or state.vad is None or state.speech is None:
+            return state
+        at_samples, vad = self._vad.advance(state.vad, chunk)
+        geometry, n_tail = self._acoustic.geometry, len(state.acoustic.tail)
+        ends = (
+            geometry.receptive_field
+            - 1
+            + geometry.hop * np.arange(geometry.n_frames(n_tail + len(chunk)))
+        )
+        fresh = at_samples[ends - n_tail]
+        return replace(state, vad=vad, speech=np.concatenate([state.speech, fresh]))
 
     def _follow(
         self, state: StreamState, fresh_db: NDArray[np.float64]

@@ -99,6 +99,7 @@ def test_digital_silence_does_not_make_every_noise_loud() -> None:
         {"max_segment_ms": math.nan},
         {"patience": 0.5},
         {"quiet_db": math.inf},
+        {"speech_probability": 1.5},
     ],
 )
 def test_parameters_that_cannot_be_are_refused(wrong: dict[str, float]) -> None:
@@ -111,3 +112,24 @@ def test_presets_differ_in_patience() -> None:
     """Fast ends sooner than default, default sooner than patient."""
     waits = [ENDPOINTS[name].trailing_silence_ms for name in ("fast", "default", "patient")]
     assert waits == sorted(set(waits))
+
+
+def test_a_detector_s_word_counts_instead_of_the_energy() -> None:
+    """Loud frames without speech end a segment after the rule; quiet speech without a token waits.
+
+    The patience is the same: twice as long whatever it sounds like.
+    """
+    options = EndpointOptions(trailing_silence_ms=500, no_speech_ms=None)
+
+    def ended(energy_db: float, probability: float) -> int:
+        endpointer, state = Endpointer(options, TEN_MS), EndpointState()
+        for i in range(200):
+            reason, state = endpointer.advance(
+                state, spoken=i < 30, energy_db=energy_db, speech_probability=probability
+            )
+            if reason is not None:
+                return i
+        return -1
+
+    assert ended(LOUD, 0.49) == 30 + 49
+    assert ended(QUIET, 0.5) == 30 + 99

