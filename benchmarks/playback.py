@@ -113,7 +113,7 @@ def play(
 
 def _push(session: Playback, stream: Stream, block: Array, clock: _Clock, heard_s: float) -> None:
     clock.wait(heard_s)
-    before = stream.state.acoustic
+    before = stream.state.live.acoustic
     began_s, began_cpu_s = time.perf_counter(), time.process_time()
     events = stream.push(block)
     spent_s = time.perf_counter() - began_s
@@ -122,7 +122,7 @@ def _push(session: Playback, stream: Stream, block: Array, clock: _Clock, heard_
     done_s = clock.done(heard_s, spent_s)
     session.largest_lag_s = max(session.largest_lag_s, done_s - heard_s)
     session.shown += [Shown(event, heard_s, done_s) for event in events]
-    if stream.state.acoustic is not before:
+    if stream.state.live.acoustic is not before:
         session.step_s.append(spent_s)
     if not session.rss_at_s or heard_s >= session.rss_at_s[-1] + _RSS_EVERY_S:
         session.rss_at_s.append(heard_s)

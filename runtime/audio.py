@@ -9,6 +9,7 @@ import operator
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, SupportsIndex, cast
 
@@ -26,6 +27,16 @@ _REPLAY_S = 1  # of past audio that a copy of a resampler hears again
 
 Samples = NDArray[Any]
 """Mono samples `[n]`: float16, float32 or float64 in [-1, 1], or int16."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResamplerState:
+    """What another resampler must hear to go on; a value, of bounded size."""
+
+    kept: NDArray[np.float32]
+    """The newest samples, two seconds at most, from a place on where the phases repeat."""
+    n_out: int
+    """Samples that came out since `kept` began."""
 
 
 class Resampler:
@@ -69,18 +80,23 @@ class Resampler:
             rest = self._said(self._stream.resample_chunk(rest, last=True))
         return rest
 
-    def copy(self) -> "Resampler":
-        """Return a resampler that goes on as this one would.
+    @property
+    def state(self) -> ResamplerState:
+        """What a resampler needs to go on from here."""
+        return ResamplerState(self._kept, self._n_out)
+
+    def going_on(self, state: ResamplerState) -> "Resampler":
+        """Return a resampler of the same rates that goes on from a state.
 
         libsoxr's state cannot be copied, but its filter looks back only a few hundred samples: a
         new one that hears the last seconds again, from the same phase on, goes on the same to the
         last bits of a float.
         """
         twin = Resampler(self._from_hz, self._to_hz)
-        if self._stream is not None:
-            again: NDArray[np.float32] = twin._stream.resample_chunk(self._kept)
-            twin._kept, twin._n_out = self._kept, self._n_out
-            twin._ahead, twin._skip = again[self._n_out :], max(0, self._n_out - len(again))
+        if twin._stream is not None:
+            again: NDArray[np.float32] = twin._stream.resample_chunk(state.kept)
+            twin._kept, twin._n_out = state.kept, state.n_out
+            twin._ahead, twin._skip = again[state.n_out :], max(0, state.n_out - len(again))
         return twin
 
     def _said(self, resampled: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -97,7 +113,7 @@ class Resampler:
         spare = len(self._kept) - _REPLAY_S * self._from_hz
         if spare > self._from_hz:  # about once a second, not at every push
             dropped = spare // self._period * self._period
-            self._kept = self._kept[dropped:]
+            self._kept = self._kept[dropped:].copy()  # a view would keep all of it
             self._n_out -= dropped * self._to_hz // self._from_hz
 
 

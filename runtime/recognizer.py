@@ -18,14 +18,15 @@ from numpy.typing import NDArray
 
 from wav2edge.lm.greedy import GreedyDecoder, SpokenWord
 
-from .acoustic import AcousticModel
+from .acoustic import AcousticModel, new_names, past_names
 from .audio import Audio, Samples
 from .bundle import MANIFEST, Bundle
 from .endpoint import ENDPOINTS, Endpointer, EndpointOptions
 from .errors import AudioError, BundleNotFoundError, OptionsError
+from .live_model import LiveModel
 from .segmenter import Segmenter, timed
 from .session import Provider, Session, open_session
-from .stream import LATENCIES, LiveModel, Stream, StreamOptions
+from .stream import LATENCIES, Stream, StreamOptions, StreamState
 from .transcript import PAUSE_S, Transcript
 from .vad import Vad, open_vad
 
@@ -82,9 +83,10 @@ class Recognizer:
 
     def __init__(self, bundle: Bundle, session: Session) -> None:
         statistics = ["conv0_mean", "conv0_root"] if bundle.manifest.group_norm else []
+        n_layers = bundle.manifest.layers
         session.require(
-            inputs=["samples", "frames", "kv", "hold", *statistics],
-            outputs=["features", "log_probs", "keys"],
+            inputs=["samples", "frames", *past_names(n_layers), "hold", *statistics],
+            outputs=["features", "log_probs", *new_names(n_layers)],
         )
         self.bundle = bundle
         self.providers = session.providers
@@ -151,6 +153,7 @@ class Recognizer:
         endpoint: str | EndpointOptions = "default",
         sample_rate: SupportsIndex | float | None = None,
         vad: bool = False,
+        state: StreamState | None = None,
     ) -> Stream:
         """Open a live stream. Streams share the model and nothing else; any number may be open.
 
@@ -160,11 +163,14 @@ class Recognizer:
             sample_rate: Hertz of what will be pushed; None: the model's own.
             vad: Let a voice activity detector (extra `vad`) say which frames are quiet, instead of
                 their energy: for places where it is never quiet.
+            state: `state` of a stream that had all the same options, in this process or, pickled,
+                in another: the new one goes on as that one would.
 
         Raises:
             OptionsError: If a preset is unknown or a duration cannot be, or the detector does not
                 know the model's rate.
             SampleRateError: If the rate is none that audio has.
+            StateError: If the state is none, or one of another model, version, or options.
             VadMissingError: If `vad` is asked for and not installed.
         """
         options = _preset(latency, LATENCIES, StreamOptions, "latency")
@@ -172,7 +178,7 @@ class Recognizer:
         geometry = self._model.geometry
         segmenter = Segmenter(self._decoder, Endpointer(rules, geometry), geometry)
         detector = self._detector() if vad else None
-        return Stream(LiveModel(self._model, segmenter, options, detector), sample_rate)
+        return Stream(LiveModel(self._model, segmenter, options, detector), sample_rate, state)
 
     def _detector(self) -> Vad:
         """Return the voice activity detector that all streams share, loaded once."""

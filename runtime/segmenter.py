@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from wav2edge.lm.greedy import GreedyDecoder, GreedyState, SpokenWord
 
-from .endpoint import Endpointer, EndpointState, Reason
+from .endpoint import Endpointer, EndpointOptions, EndpointState, Reason
 from .events import Event, Final, Partial, SpeechEnd, SpeechStart
 from .frames import Geometry
 from .transcript import Segment, Word
@@ -40,6 +40,11 @@ class Segmenter:
         self._unspoken = [
             id_ for id_ in (alphabet.blank_id, alphabet.delimiter_id) if id_ is not None
         ]
+
+    @property
+    def endpoint_options(self) -> EndpointOptions:
+        """The parameters of every endpoint rule."""
+        return self._endpointer.options
 
     def start(self) -> SegmentState:
         """Return the state before the first frame."""

@@ -1,227 +1,82 @@
-"""Live audio -> events, at a cost per second of audio that stays the same however long it runs.
+"""A live stream: audio is pushed as it comes, events come back, at a cost that stays the same.
 
-A stream waits until a chunk's worth of new frames can be made, runs one step of the acoustic model
-over them and the look-ahead of the step before, and hands the log-probs on. Chunks lie at fixed
-places in the audio, so what is final does not depend on how the caller cut it.
+Around the computing (`live_model.py`) it keeps what belongs to one caller: the rate of what is
+pushed, how far computing is behind, and a state to go on from elsewhere.
 """
 
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, fields, replace
 from types import TracebackType
 from typing import Self, SupportsIndex
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .acoustic import AcousticModel, AcousticState
-from .audio import Resampler, Samples, checked_samples, possible_rate
-from .endpoint import FLOOR_DB
-from .errors import OptionsError, StreamFinishedError
+from wav2edge import __version__
+
+from .audio import Resampler, ResamplerState, Samples, checked_samples, possible_rate
+from .endpoint import EndpointOptions
+from .errors import StateError, StreamFinishedError
 from .events import Event
-from .level import LevelState, follow
-from .normalization import NormState
-from .segmenter import Segmenter, SegmentState
-from .vad import Vad, VadState
+from .live_model import LATENCIES, LiveModel, LiveState, StreamOptions
+
+__all__ = ["LATENCIES", "Setup", "Stream", "StreamOptions", "StreamState"]
 
 Array = NDArray[np.float32]
 
-_LONGEST_MS = 60_000  # of chunk, look-ahead and left context
-
 
 @dataclass(frozen=True, slots=True)
-class StreamOptions:
-    """The latency of a stream. Every value can be chosen freely: the graph serves them all.
+class Setup:
+    """What a stream was opened with; only one opened with the same can go on from its state."""
 
-    Raises:
-        OptionsError: If a duration cannot be.
-    """
+    version: str
+    """Of wav2edge: another may remember other things."""
+    model: str
+    """SHA-256 of the bundle's files, so that a copy elsewhere counts as the same."""
+    options: StreamOptions
+    endpoint: EndpointOptions
+    rate_hz: int
+    """Hertz of the samples that are pushed."""
+    vad: bool
 
-    chunk_ms: float = 320.0
-    """New audio per step. Longer costs less and waits longer."""
-    lookahead_ms: float = 320.0
-    """How much later audio a frame sees before it is final.
+    @classmethod
+    def of(cls, live: LiveModel, rate_hz: int) -> "Setup":
+        """Return what a stream has that is pushed at a rate."""
+        options, rules, vad = live.options, live.endpoint_options, live.has_vad
+        return cls(__version__, live.model_sha256, options, rules, rate_hz, vad)
 
-    Longer is more accurate, waits longer and costs more.
-    """
-    left_ms: float = 4000.0
-    """How much earlier audio a frame sees."""
+    def check(self, other: "Setup") -> None:
+        """Compare with the setup of a state.
 
-    def __post_init__(self) -> None:
-        for name, least in (("chunk_ms", 1), ("lookahead_ms", 0), ("left_ms", 0)):
-            value = getattr(self, name)
-            if not least <= value <= _LONGEST_MS:
-                raise OptionsError(f"{name} is {value!r}, expected {least} to {_LONGEST_MS}")
-
-
-LATENCIES = {
-    "low": StreamOptions(chunk_ms=160.0, lookahead_ms=160.0, left_ms=3000.0),
-    "balanced": StreamOptions(),
-    "accurate": StreamOptions(chunk_ms=640.0, lookahead_ms=640.0, left_ms=8000.0),
-}
+        Raises:
+            StateError: If they differ, naming what.
+        """
+        pairs = [
+            (one.name, getattr(other, one.name), getattr(self, one.name)) for one in fields(self)
+        ]
+        differing = [f"{name} {was}, here {is_}" for name, was, is_ in pairs if was != is_]
+        if differing:
+            raise StateError(
+                f"the state is of a stream with {'; '.join(differing)}: open the stream with what "
+                "the state was made with (state.setup tells), or begin a new one"
+            )
 
 
 @dataclass(frozen=True, slots=True)
 class StreamState:
-    """Everything a stream remembers, at the model's rate.
+    """A stream between two pushes; a value.
 
-    A value: keep it, copy it, go on from it.
+    It can be kept, and pickled: go on from it with `recognizer.stream(..., state=state)`, in this
+    process or another. As with every pickle, load none that somebody else made.
     """
 
-    acoustic: AcousticState
-    segment: SegmentState
-    waiting: Array
-    """Samples that no step has taken yet."""
-    energies_db: NDArray[np.float64]
-    """Of the frames held back as look-ahead."""
-    n_samples: int
-    """Pushed so far."""
-    level: LevelState = field(default_factory=LevelState)
-    """Of the speech, for checkpoints that normalise over the utterance."""
-    vad: VadState | None = None
-    """Of the voice activity detector, if one listens along."""
-    speech: Array | None = None
-    """Its probabilities for the frames held back."""
-
-
-class LiveModel:
-    """The acoustic model and the segmenter with one stream's options.
-
-    It holds no state and may be shared.
-    """
-
-    def __init__(
-        self,
-        acoustic: AcousticModel,
-        segmenter: Segmenter,
-        options: StreamOptions,
-        vad: Vad | None = None,
-    ) -> None:
-        self._acoustic, self._segmenter, self._vad = acoustic, segmenter, vad
-        geometry = acoustic.geometry
-        self.chunk_frames = max(1, geometry.frames_for(options.chunk_ms))
-        self.lookahead_frames = geometry.frames_for(options.lookahead_ms)
-        self.left_frames = geometry.frames_for(options.left_ms)
-        self.options = StreamOptions(
-            *(
-                geometry.duration_ms(n)
-                for n in (self.chunk_frames, self.lookahead_frames, self.left_frames)
-            )
-        )
-        """As they really are: rounded up to whole frames."""
-        self.rate_hz = geometry.rate_hz
-        self._hop_s = geometry.duration_ms(1) / 1000
-
-    def start(self) -> StreamState:
-        """Return the state before the first sample."""
-        nothing = np.zeros(0, np.float32)
-        state = StreamState(
-            self._acoustic.start(prior=True), self._segmenter.start(), nothing, np.zeros(0), 0
-        )
-        if self._vad is None:
-            return state
-        return replace(state, vad=self._vad.start(), speech=nothing)
-
-    def advance(self, state: StreamState, samples: Array) -> tuple[list[Event], StreamState]:
-        """Take new samples, float32 `[n]` at the model's rate, any n."""
-        events: list[Event] = []
-        state = replace(
-            state,
-            waiting=np.concatenate([state.waiting, samples]),
-            n_samples=state.n_samples + len(samples),
-        )
-        need = self._acoustic.geometry.n_samples(self.chunk_frames)
-        while len(state.acoustic.tail) + len(state.waiting) >= need:
-            n = need - len(state.acoustic.tail)
-            chunk, state = state.waiting[:n], replace(state, waiting=state.waiting[n:])
-            new, state = self._step(state, chunk, hold_frames=self.lookahead_frames)
-            events += new
-        return events, state
-
-    def finish(self, state: StreamState) -> list[Event]:
-        """End the stream.
-
-        Silence as long as a frame sees is added, so that the last sound is seen whole.
-        """
-        if not state.n_samples:
-            return []
-        padding = np.zeros(self._acoustic.geometry.receptive_field, np.float32)
-        events, state = self._step(state, np.concatenate([state.waiting, padding]), hold_frames=0)
-        return events + self._segmenter.finish(state.segment, state.n_samples / self.rate_hz)
-
-    def _step(
-        self, state: StreamState, chunk: Array, *, hold_frames: int
-    ) -> tuple[list[Event], StreamState]:
-        state = self._listened(state, chunk)
-        fresh_db = self._energies_db(np.concatenate([state.acoustic.tail, chunk]))
-        may_be_speech, norm, level = self._follow(state, fresh_db)
-        step, acoustic = self._acoustic.step(
-            replace(state.acoustic, norm=norm),
-            chunk,
-            hold_frames=hold_frames,
-            left_frames=self.left_frames,
-        )
-        spoken = may_be_speech and any(
-            self._segmenter.spoken(rows).any() for rows in (step.log_probs, step.provisional)
-        )
-        if not spoken:
-            acoustic = self._acoustic.unheard(state.acoustic, acoustic)
-        n, energies_db = len(step.log_probs), np.concatenate([state.energies_db, fresh_db])
-        heard_s = min(state.n_samples, self._n_taken(acoustic)) / self.rate_hz
-        events, segment = self._segmenter.advance(
-            state.segment,
-            step.log_probs,
-            step.provisional,
-            energies_db[:n],
-            heard_s,
-            speech=None if state.speech is None else state.speech[:n],
-        )
-        level = level.after(spoken=spoken, step_s=len(fresh_db) * self._hop_s)
-        return events, replace(
-            state,
-            acoustic=acoustic,
-            segment=segment,
-            energies_db=energies_db[n:],
-            level=level,
-            speech=None if state.speech is None else state.speech[n:],
-        )
-
-    def _listened(self, state: StreamState, chunk: Array) -> StreamState:
-        """Let the voice activity detector hear a chunk, and judge the frames that end in it."""
-        if self._vad is None or state.vad is None or state.speech is None:
-            return state
-        at_samples, vad = self._vad.advance(state.vad, chunk)
-        geometry, n_tail = self._acoustic.geometry, len(state.acoustic.tail)
-        ends = (
-            geometry.receptive_field
-            - 1
-            + geometry.hop * np.arange(geometry.n_frames(n_tail + len(chunk)))
-        )
-        fresh = at_samples[ends - n_tail]
-        return replace(state, vad=vad, speech=np.concatenate([state.speech, fresh]))
-
-    def _follow(
-        self, state: StreamState, fresh_db: NDArray[np.float64]
-    ) -> tuple[bool, NormState, LevelState]:
-        """Follow the level of speech, where the checkpoint normalises over the utterance."""
-        norm = state.acoustic.norm
-        if not self._acoustic.normalization.active:
-            return True, norm, state.level
-        return follow(self._acoustic.normalization, state.level, norm, fresh_db, self._hop_s)
-
-    def _n_taken(self, acoustic: AcousticState) -> int:
-        """Count the samples that the steps have taken so far."""
-        n_frames = acoustic.n_frames + acoustic.n_held(self._acoustic.position_left_frames)
-        return n_frames * self._acoustic.geometry.hop + len(acoustic.tail)
-
-    def _energies_db(self, audio: Array) -> NDArray[np.float64]:
-        """Return the energy of each new frame's middle hop, relative to full scale."""
-        geometry = self._acoustic.geometry
-        n = geometry.n_frames(len(audio))
-        first = (geometry.receptive_field - geometry.hop) // 2
-        middle = audio[first : first + n * geometry.hop].astype(np.float64).reshape(n, geometry.hop)
-        power: NDArray[np.float64] = np.mean(middle**2, axis=1)
-        return 10 * np.log10(power + 10 ** (FLOOR_DB / 10))
+    setup: Setup
+    live: LiveState
+    resampler: ResamplerState
+    n_pushed: int
+    """Samples, at the rate they were pushed at."""
+    lag_s: float
 
 
 class Stream:
@@ -237,15 +92,23 @@ class Stream:
     ...         print(stream.finish())
     """
 
-    def __init__(self, live: LiveModel, sample_rate: SupportsIndex | float | None = None) -> None:
+    def __init__(
+        self,
+        live: LiveModel,
+        sample_rate: SupportsIndex | float | None = None,
+        state: StreamState | None = None,
+    ) -> None:
         self._live, self._state = live, live.start()
         self.rate_hz = live.rate_hz if sample_rate is None else possible_rate(sample_rate)
         """Hertz of the samples that are pushed."""
         self._resampler = Resampler(self.rate_hz, live.rate_hz)
+        self._setup = Setup.of(live, self.rate_hz)
         self.lag_s = 0.0
         """How far the computing is behind a source that delivers in real time."""
         self._n_pushed = 0
         self._finished = False
+        if state is not None:
+            self._go_on(state)
 
     @property
     def options(self) -> StreamOptions:
@@ -254,8 +117,19 @@ class Stream:
 
     @property
     def state(self) -> StreamState:
-        """Everything remembered, as a value."""
-        return self._state
+        """Everything remembered, as a value: `recognizer.stream(..., state=state)` goes on from it.
+
+        Raises:
+            StreamFinishedError: After `finish`: there is nothing to go on from.
+        """
+        self._check_open()
+        return StreamState(
+            self._setup,
+            self._state,
+            self._resampler.state,
+            self._n_pushed,
+            self.lag_s,
+        )
 
     def push(self, samples: Samples) -> list[Event]:
         """Take audio; nothing of it is ever dropped.
@@ -268,10 +142,7 @@ class Stream:
                 was.
             StreamFinishedError: After `finish`.
         """
-        if self._finished:
-            raise StreamFinishedError(
-                "the stream is finished: start a new one with recognizer.stream()"
-            )
+        self._check_open()
         checked = checked_samples(samples, first_sample=self._n_pushed, name="the stream")
         self._n_pushed += len(checked)
         return self._timed(len(checked) / self.rate_hz, self._resampler.push(checked))
@@ -295,9 +166,8 @@ class Stream:
 
     def copy(self) -> "Stream":
         """Return a stream that goes on from here on its own."""
-        twin = Stream(self._live, self.rate_hz)
-        twin._state, twin._resampler = self._state, self._resampler.copy()
-        twin.lag_s, twin._finished, twin._n_pushed = self.lag_s, self._finished, self._n_pushed
+        twin = Stream(self._live, self.rate_hz, None if self._finished else self.state)
+        twin._finished = self._finished
         return twin
 
     def __enter__(self) -> Self:
@@ -310,6 +180,21 @@ class Stream:
         trace: TracebackType | None,
     ) -> None:
         self._finished = True
+
+    def _check_open(self) -> None:
+        if self._finished:
+            raise StreamFinishedError(
+                "the stream is finished: start a new one with recognizer.stream()"
+            )
+
+    def _go_on(self, state: StreamState) -> None:
+        if not isinstance(state, StreamState):
+            raise StateError(
+                f"state is {type(state).__name__}, expected what stream.state gave: a StreamState"
+            )
+        self._setup.check(state.setup)
+        self._state, self._resampler = state.live, self._resampler.going_on(state.resampler)
+        self._n_pushed, self.lag_s = state.n_pushed, state.lag_s
 
     def _timed(self, pushed_s: float, samples: Array) -> list[Event]:
         """Advance, and keep the lag.

@@ -50,7 +50,7 @@ def errors_after(
     stream, pairs = recognizer.stream("balanced"), []
     stream.push(before)
     stream.push(np.full(RATE_HZ, 1e-5, np.float32))
-    start_s = stream.state.n_samples / RATE_HZ - 0.2
+    start_s = stream.state.live.n_samples / RATE_HZ - 0.2
     for text, samples in clips[:6]:
         one = stream.copy()
         events = one.push(samples * np.float32(gain)) + one.finish()
@@ -92,8 +92,8 @@ def test_ten_minutes_of_anything_cost_at_most_two_points(
 def test_silence_and_noise_leave_the_statistics_alone(recognizer: Recognizer) -> None:
     """Steps in which nothing is said do not change what the next voice is normalised by."""
     stream = recognizer.stream("balanced")
-    before = stream.state.acoustic.norm
+    before = stream.state.live.acoustic.norm
     stream.push(np.zeros(20 * RATE_HZ, np.float32))
-    after = stream.state.acoustic.norm
+    after = stream.state.live.acoustic.norm
     assert after.samples.count == before.samples.count
     np.testing.assert_array_equal(after.windows.scatter, before.windows.scatter)

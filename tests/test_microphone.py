@@ -284,7 +284,7 @@ def test_a_hole_costs_half_a_second_of_computing(
         heard.stop()
         list(heard.events(stream))
     assert heard.overflows[0].lost_s >= 50
-    assert stream.state.n_samples <= (QUEUE_S + GAP_S) * 8000
+    assert stream._state.n_samples <= (QUEUE_S + GAP_S) * 8000
 
 
 def test_stop_ends_with_the_pending_final(portaudio: FakePortAudio, recognizer: Recognizer) -> None:

@@ -312,7 +312,7 @@ def test_state_does_not_grow(recognizer: Recognizer) -> None:
     samples, sizes = audio(["AB C", "DE"], [30, 30]), []
     for _ in range(40):
         stream.push(samples)
-        state = stream.state
+        state = stream.state.live
         sizes.append((state.acoustic.nbytes, len(state.segment.words)))
     assert max(size for size, _ in sizes[10:]) <= max(size for size, _ in sizes[:10])
     assert max(n for _, n in sizes) <= 4

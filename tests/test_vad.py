@@ -1,4 +1,4 @@
-"""The voice activity detector: fixed windows, a state that is a value, what endpoints make of it."""
+"""The voice activity detector: fixed windows, a state that is a value, and what endpoints hear."""
 
 import pickle
 import sys
