@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from wav2edge.lm.greedy import GreedyDecoder, SpokenWord
 
-from .acoustic import AcousticModel, new_names, past_names
+from .acoustic import AcousticModel
 from .audio import Audio, Samples
 from .bundle import MANIFEST, Bundle
 from .endpoint import ENDPOINTS, Endpointer, EndpointOptions
@@ -83,10 +83,9 @@ class Recognizer:
 
     def __init__(self, bundle: Bundle, session: Session) -> None:
         statistics = ["conv0_mean", "conv0_root"] if bundle.manifest.group_norm else []
-        n_layers = bundle.manifest.layers
         session.require(
-            inputs=["samples", "frames", *past_names(n_layers), "hold", *statistics],
-            outputs=["features", "log_probs", *new_names(n_layers)],
+            inputs=["samples", "frames", "kv", "hold", *statistics],
+            outputs=["features", "log_probs", "keys"],
         )
         self.bundle = bundle
         self.providers = session.providers
