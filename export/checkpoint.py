@@ -15,10 +15,13 @@ import torch
 
 from wav2edge.runtime.frames import Geometry
 
+from .adapters import adapter_file, is_adapter, load_adapter
 from .errors import CheckpointNotFoundError, UnsupportedCheckpointError, WeightsError
+from .foreign import first_line
 from .graph_file import Sizes
+from .kinds import SUPPORTED, first_norm, position_reach, refuse_unsupported, supported
+from .vocabulary import Vocabulary, choose_language, read_vocabulary
 
-SUPPORTED = {"wav2vec2": "Wav2Vec2ForCTC", "hubert": "HubertForCTC"}
 # Known to differ between published checkpoints without mattering to CTC: masking while training,
 # the pre-training heads.
 _MAY_MISS = ("masked_spec_embed",)
@@ -40,17 +43,6 @@ _HASHED = (".safetensors", ".bin", ".json", ".pt")
 
 
 @dataclass(frozen=True)
-class Vocabulary:
-    """The tokenizer's facts."""
-
-    tokens: tuple[str, ...]
-    """In the order of the model's outputs."""
-    blank_id: int
-    delimiter_id: int | None
-    special_ids: tuple[int, ...]
-
-
-@dataclass(frozen=True)
 class Checkpoint:
     """A loaded checkpoint."""
 
@@ -61,7 +53,7 @@ class Checkpoint:
     rate_hz: int
     do_normalize: bool
     source: dict[str, Any]
-    """Where it came from: name, revision, hashes of the files. No local path."""
+    """Where it came from: name, revision, language, hashes of the files. No local path."""
 
     @property
     def config(self) -> Any:
@@ -79,10 +71,10 @@ class Checkpoint:
             heads=config.num_attention_heads,
             head_size=config.hidden_size // config.num_attention_heads,
             vocabulary=config.vocab_size,
-            left_frames=config.num_conv_pos_embeddings // 2,
+            left_frames=position_reach(config)[0],
             receptive_field=geometry.receptive_field,
             hop=geometry.hop,
-            kernel=geometry.kernels[0] if config.feat_extract_norm == "group" else None,
+            kernel=geometry.kernels[0] if first_norm(config) == "group" else None,
         )
 
     def logits(self, samples: torch.Tensor) -> torch.Tensor:
@@ -96,17 +88,22 @@ class Checkpoint:
             return torch.as_tensor(self.model(samples[None]).logits[0])
 
 
-def load_checkpoint(source: str, revision: str | None = None) -> Checkpoint:
-    """Load a Wav2Vec 2.0 or HuBERT CTC checkpoint.
+def load_checkpoint(
+    source: str, revision: str | None = None, language: str | None = None
+) -> Checkpoint:
+    """Load a CTC checkpoint of any kind in `kinds.SUPPORTED`.
 
     Args:
         source: A folder in the layout of `transformers`, or a hub id such as
             "facebook/wav2vec2-base-960h".
         revision: Branch, tag or commit on the hub.
+        language: Which of a multilingual checkpoint's vocabularies, adapters and heads; None: the
+            one that it names itself.
 
     Raises:
         CheckpointNotFoundError: There is no such folder, or the hub does not answer for that id.
         UnsupportedCheckpointError: The architecture has no step graph; the message says which have.
+        LanguageError: There is no such language, or none where one must be chosen.
         WeightsError: A parameter is missing from the file, or has another shape than the config
             says.
     """
@@ -119,17 +116,27 @@ def load_checkpoint(source: str, revision: str | None = None) -> Checkpoint:
             "config.json and model.safetensors, or an id such as facebook/wav2vec2-base-960h"
         )
     config = _config(source, revision)
-    _refuse_unsupported(source, config)
-    model = _model(source, revision, config)
+    refuse_unsupported(source, config)
+    has_adapters = getattr(config, "adapter_attn_dim", None) is not None
+    chosen = choose_language(source, revision, language, has_adapters=has_adapters)
+    adapter = adapter_file(source, revision, chosen) if chosen and has_adapters else None
+    model = _model(source, revision, config, adapter)
+    spoken = None if chosen is None else chosen.name
     rate_hz, do_normalize = _feature_facts(source, revision)
     name = folder.resolve().name if folder.is_dir() else source.rsplit("/", 1)[-1]
     return Checkpoint(
         name,
         model,
-        _vocabulary(source, revision, config),
+        read_vocabulary(
+            source,
+            revision,
+            spoken,
+            blank_id=config.pad_token_id,
+            size=model.lm_head.out_features,
+        ),
         rate_hz,
         do_normalize,
-        _provenance(source, name, revision, config),
+        _provenance(source, name, revision, config, spoken, adapter),
     )
 
 
@@ -142,55 +149,17 @@ def _config(source: str, revision: str | None) -> Any:
         if Path(source).is_dir() and (Path(source) / "config.json").is_file():
             raise UnsupportedCheckpointError(
                 f"{source}: config.json is not one that transformers can read "
-                f"({_first_line(error)}); {_supported()}"
+                f"({first_line(error)}); {supported()}"
             ) from error
         raise CheckpointNotFoundError(
-            f"{source}: no config.json could be read ({_first_line(error)}); give a folder in the "
+            f"{source}: no config.json could be read ({first_line(error)}); give a folder in the "
             "layout of transformers, or check the hub id, the network and `huggingface-cli login` "
             "for private models"
         ) from error
 
 
-def _refuse_unsupported(source: str, config: Any) -> None:
-    """Refuse by name what the step graph cannot do."""
-    kind, named = config.model_type, ", ".join(config.architectures or ["no architecture"])
-    ours = kind in SUPPORTED
-    mel = (
-        " (mel input, not samples)" if kind in ("wav2vec2-bert", "seamless_m4t", "whisper") else ""
-    )
-    reasons = (
-        (not ours, f"it is of the kind {kind!r}{mel}"),
-        (ours and SUPPORTED[kind] not in (config.architectures or []), f"{named} has no CTC head"),
-        (getattr(config, "add_adapter", False), "add_adapter: its adapter changes the frame rate"),
-        (
-            getattr(config, "adapter_attn_dim", None) is not None,
-            "adapter_attn_dim: attention adapters per language (MMS)",
-        ),
-        (
-            getattr(config, "conv_pos_batch_norm", False),
-            "conv_pos_batch_norm: batch norm before the positional convolution",
-        ),
-        (
-            getattr(config, "feat_extract_norm", None) not in ("group", "layer"),
-            "feat_extract_norm is neither group nor layer",
-        ),
-    )
-    for refused, reason in reasons:
-        if refused:
-            raise UnsupportedCheckpointError(
-                f"{source} cannot be exported: {reason}; {_supported()}"
-            )
-
-
-def _supported() -> str:
-    kinds = " and ".join(SUPPORTED.values())
-    return (
-        f"supported are {kinds} with raw samples as input, group norm or layer norm, "
-        "and any stack of convolutions"
-    )
-
-
-def _model(source: str, revision: str | None, config: Any) -> Any:
+def _model(source: str, revision: str | None, config: Any, adapter: Path | None) -> Any:
+    """Load the weights, and those of a language from a file of their own if there is one."""
     import transformers
 
     config.layerdrop = 0.0
@@ -208,9 +177,17 @@ def _model(source: str, revision: str | None, config: Any) -> Any:
         )
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         raise WeightsError(
-            f"{source}: the weights could not be read ({_first_line(error)}); "
+            f"{source}: the weights could not be read ({first_line(error)}); "
             f"expected one of {', '.join(_WEIGHT_FILES)}"
         ) from error
+    _refuse_made_up(source, report, replaced=adapter is not None)
+    if adapter is not None:
+        load_adapter(model, adapter)
+    return model.eval()
+
+
+def _refuse_made_up(source: str, report: dict[str, Any], *, replaced: bool) -> None:
+    """Refuse weights that lack a parameter; `replaced`: those of a language come from elsewhere."""
     missing = sorted(key for key in report["missing_keys"] if not key.endswith(_MAY_MISS))
     wrong = sorted(
         str(key[0] if isinstance(key, tuple) else key) for key in report["mismatched_keys"]
@@ -222,14 +199,14 @@ def _model(source: str, revision: str | None, config: Any) -> Any:
         (missing, "are missing from"),
         (wrong, "have another shape than config.json says in"),
     ):
-        if keys:
+        needed = [key for key in keys if not (replaced and is_adapter(key))]
+        if needed:
             unknown = f" (unknown there: {extra[0]})" if extra else ""
             raise WeightsError(
-                f"{source}: {len(keys)} parameters {what} the weights, first {keys[0]}: they would "
-                "have been made up at random; export the checkpoint it was fine-tuned into"
+                f"{source}: {len(needed)} parameters {what} the weights, first {needed[0]}: they "
+                "would have been made up at random; export the checkpoint it was fine-tuned into"
                 f"{unknown}"
             )
-    return model.eval()
 
 
 def _feature_facts(source: str, revision: str | None) -> tuple[int, bool]:
@@ -243,7 +220,7 @@ def _feature_facts(source: str, revision: str | None) -> tuple[int, bool]:
         values, _ = Wav2Vec2FeatureExtractor.get_feature_extractor_dict(source, revision=revision)
     except OSError as error:
         raise CheckpointNotFoundError(
-            f"{source}: preprocessor_config.json is missing ({_first_line(error)}); "
+            f"{source}: preprocessor_config.json is missing ({first_line(error)}); "
             "it must say sampling_rate and do_normalize"
         ) from error
     absent = [key for key in ("sampling_rate", "do_normalize") if key not in values]
@@ -255,61 +232,32 @@ def _feature_facts(source: str, revision: str | None) -> tuple[int, bool]:
     return int(values["sampling_rate"]), bool(values["do_normalize"])
 
 
-def _vocabulary(source: str, revision: str | None, config: Any) -> Vocabulary:
-    from transformers import Wav2Vec2CTCTokenizer
-
-    try:
-        # "main" is the tokenizer's own default; unlike the others it takes no None.
-        tokenizer = Wav2Vec2CTCTokenizer.from_pretrained(source, revision=revision or "main")
-    except (OSError, ValueError, TypeError) as error:
-        raise CheckpointNotFoundError(
-            f"{source}: the tokenizer could not be read ({_first_line(error)}); "
-            "expected vocab.json and tokenizer_config.json"
-        ) from error
-    blank_id, size = config.pad_token_id, config.vocab_size
-    if blank_id is None or tokenizer.pad_token_id != blank_id:
-        raise UnsupportedCheckpointError(
-            f"{source}: config.json has pad_token_id {blank_id} and the tokenizer "
-            f"{tokenizer.pad_token_id}; CTC's blank is the padding token, so both must be the same "
-            "id"
-        )
-    named = {id_: token for token, id_ in tokenizer.get_vocab().items() if id_ < size}
-    tokens = tuple(named.get(i, f"<unused {i}>") for i in range(size))
-    if any("\n" in token or "\r" in token for token in tokens):
-        raise UnsupportedCheckpointError(
-            f"{source}: a token holds a line break, which tokens.txt cannot hold"
-        )
-    if tokenizer.do_lower_case:
-        tokens = tuple(token.lower() if i != blank_id else token for i, token in enumerate(tokens))
-    # from_pretrained of transformers 5 keeps a declared delimiter only in the map; the property
-    # says "|" all the same.
-    fallback = tokenizer._word_delimiter_token  # noqa: SLF001  (the property logs where none is set)
-    delimiter = tokenizer.special_tokens_map.get("word_delimiter_token", fallback)
-    delimiter_id = tokenizer.get_vocab().get(delimiter) if delimiter else None
-    unused = (i for i in range(size) if i not in named)
-    special = {i for i in (*tokenizer.all_special_ids, *unused) if i < size}
-    return Vocabulary(
-        tokens, blank_id, delimiter_id, tuple(sorted(special - {blank_id, delimiter_id}))
-    )
-
-
-def _provenance(source: str, name: str, revision: str | None, config: Any) -> dict[str, Any]:
+def _provenance(
+    source: str,
+    name: str,
+    revision: str | None,
+    config: Any,
+    language: str | None,
+    adapter: Path | None,
+) -> dict[str, Any]:
     """Say where the weights came from, without a local path.
 
     That is the hub id and commit, or the files' hashes.
     """
+    spoken = {} if language is None else {"language": language}
     folder = Path(source)
     if not folder.is_dir():
-        return {"name": source, "revision": getattr(config, "_commit_hash", None) or revision}
+        commit = getattr(config, "_commit_hash", None) or revision
+        return {"name": source, "revision": commit, **spoken}
     files = [path for path in sorted(folder.iterdir()) if path.suffix in _HASHED]
-    return {"name": name, "files": {path.name: _sha256(path) for path in files}}
+    used = [
+        path
+        for path in files
+        if not path.name.startswith("adapter.") or (adapter and path.name == adapter.name)
+    ]
+    return {"name": name, **spoken, "files": {path.name: _sha256(path) for path in used}}
 
 
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _first_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__

@@ -13,8 +13,9 @@ def add_parsers(subparsers: "argparse._SubParsersAction[Any]") -> None:
     parser = subparsers.add_parser(
         "export",
         help="turn a checkpoint into a bundle that is proved equal to it",
-        description="Turn a Wav2Vec 2.0 or HuBERT CTC checkpoint into an ONNX bundle. The bundle "
-        "is compared with the checkpoint, offline and in chunks, and is not written if it drifted.",
+        description="Turn a CTC checkpoint of Wav2Vec 2.0, HuBERT, MMS, UniSpeech, WavLM or "
+        "data2vec into an ONNX bundle. The bundle is compared with the checkpoint, offline and in "
+        "chunks, and is not written if it drifted.",
     )
     parser.add_argument(
         "checkpoint",
@@ -36,6 +37,11 @@ def add_parsers(subparsers: "argparse._SubParsersAction[Any]") -> None:
         help="recordings to compare on (default: synthetic clips)",
     )
     parser.add_argument("--revision", help="branch, tag or commit on the hub")
+    parser.add_argument(
+        "--language",
+        help="of a multilingual checkpoint (MMS), as its vocab.json spells it: eng (default: the "
+        "one that the checkpoint names)",
+    )
     parser.add_argument(
         "--force",
         action="store_true",
@@ -63,6 +69,7 @@ def run_export(args: argparse.Namespace) -> int:
         verify=args.verify,
         force=args.force,
         revision=args.revision,
+        language=args.language,
         overwrite=args.overwrite,
         reject_below=args.reject_below,
         report=_progress,
@@ -71,6 +78,10 @@ def run_export(args: argparse.Namespace) -> int:
     manifest, parity = exported.bundle.manifest, exported.parity
     n_bytes = sum(facts.bytes for facts in manifest.files.values())
     print(f"{args.out}: {manifest.name}, {manifest.precision['name']}, {n_bytes / 1e6:.1f} MB")
+    spoken = manifest.source.get("language")
+    if spoken is not None:
+        own = "" if args.language else ", the checkpoint's own; --language chooses another"
+        print(f"  language {spoken}{own}")
     for name, found in (("offline", parity.offline), ("in chunks", parity.stepped)):
         print(
             f"  {name}: log-probs differ by at most {found.largest_difference:.1e} "

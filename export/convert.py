@@ -23,6 +23,7 @@ from .commands import PRECISIONS
 from .errors import ExportError
 from .foreign import silence
 from .graph_file import OPSET, build_graph, matmul_precision, serialize
+from .kinds import position_reach
 from .parity import ParityReport, measure
 from .step_graph import StepGraph
 
@@ -48,6 +49,7 @@ def export(  # noqa: PLR0913  (all but two are keywords with a default)
     verify: Sequence[Path] = (),
     force: bool = False,
     revision: str | None = None,
+    language: str | None = None,
     overwrite: bool = False,
     reject_below: float = 0.0,
     report: Callable[[str], None] = lambda _: None,
@@ -62,6 +64,8 @@ def export(  # noqa: PLR0913  (all but two are keywords with a default)
         verify: Recordings to compare on; none: the synthetic clips that come with this package.
         force: Write the bundle although it drifted from the checkpoint; its manifest says so.
         revision: Branch, tag or commit on the hub.
+        language: Of a multilingual checkpoint (MMS), as its `vocab.json` spells it: "eng". None:
+            the one that it names itself; the manifest's `source` says which.
         overwrite: Replace a bundle that is there.
         reject_below: Segments of a recording less confident than this are noise and left out of its
             transcript; 0 keeps all. It goes into the manifest.
@@ -83,18 +87,17 @@ def export(  # noqa: PLR0913  (all but two are keywords with a default)
         )
     report(f"loading {source}")
     with silence():
-        checkpoint = load_checkpoint(source, revision)
+        checkpoint = load_checkpoint(source, revision, language)
     clips = read_clips(verify or default_clips(), checkpoint.rate_hz)
     step = StepGraph(checkpoint.model)
     report("tracing and quantizing" if precision == "int8" else "tracing")
     data, operators = _traced(checkpoint, step, precision)
     facts = manifest_facts(checkpoint, precision, operators, clips)
-    facts["reject_below"] = reject_below
-    tokens = checkpoint.vocabulary.tokens
+    facts |= {"reject_below": reject_below}
     parity = _measure_draft(checkpoint, step, data, facts, clips, report)
-    forced = _drifted(parity, precision, force=force)
+    facts |= {"parity": parity.to_dict(), "forced": _drifted(parity, precision, force=force)}
     report(f"writing {out}")
-    facts = {**facts, "parity": parity.to_dict(), "forced": forced}
+    tokens = checkpoint.vocabulary.tokens
     return Exported(
         Bundle.write(out, facts, model=data, tokens=tokens, overwrite=overwrite), parity
     )
@@ -160,12 +163,13 @@ def manifest_facts(
         "head_size": sizes.head_size,
         "vocabulary_size": sizes.vocabulary,
         "position_left_frames": sizes.left_frames,
-        "position_right_frames": config.num_conv_pos_embeddings - 1 - sizes.left_frames,
+        "position_right_frames": position_reach(config)[1],
         "receptive_field_samples": sizes.receptive_field,
         "hop_samples": sizes.hop,
         "blank_id": words.blank_id,
         "word_delimiter_id": words.delimiter_id,
         "special_ids": list(words.special_ids),
+        "word_separator": words.separator,
         "do_normalize": checkpoint.do_normalize,
         "group_norm": sizes.kernel is not None,
         "normalization_prior": _prior(checkpoint, clips),

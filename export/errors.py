@@ -21,3 +21,7 @@ class WeightsError(ExportError, ValueError):
 
 class ParityError(ExportError, ArithmeticError):
     """The exported graph says something else than the checkpoint."""
+
+
+class LanguageError(ExportError, ValueError):
+    """A language was asked for that the checkpoint has not, or none where it must be chosen."""

@@ -25,3 +25,9 @@ def silence() -> Iterator[None]:
         logging.disable(disabled)
         if bars:
             their_logging.enable_progress_bar()
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of what an error of theirs says, to quote in one of ours."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__

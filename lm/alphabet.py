@@ -31,6 +31,8 @@ class Alphabet:
     """The token between words, or None where the model has none and text is joined throughout."""
     special_ids: tuple[int, ...] = ()
     """Tokens that are never heard: start, end, unknown."""
+    space: str = " "
+    """What text has in place of the delimiter."""
 
     def __post_init__(self) -> None:
         named = {"blank_id": self.blank_id}
@@ -62,8 +64,8 @@ class Alphabet:
 
     @property
     def separator(self) -> str:
-        """What stands between two words in text: a space, or nothing without a delimiter."""
-        return "" if self.delimiter_id is None else " "
+        """What stands between two words in text: `space`, or nothing without a delimiter."""
+        return "" if self.delimiter_id is None else self.space
 
     def masked(self, log_probs: NDArray[np.float32]) -> NDArray[np.float32]:
         """Make the special tokens impossible; the others keep their values, unnormalised.
@@ -106,7 +108,7 @@ class Alphabet:
         first_of_run = np.diff(frames, prepend=-1) != 0
         spelled = frames[first_of_run & (frames != self.blank_id)]
         return "".join(
-            " " if id_ == self.delimiter_id else self.tokens[id_] for id_ in spelled.tolist()
+            self.space if id_ == self.delimiter_id else self.tokens[id_] for id_ in spelled.tolist()
         ).strip()
 
     def _refuse_twins(self) -> None:

@@ -197,6 +197,7 @@ def _alphabet(manifest: Manifest, contents: bytes, source: str) -> Alphabet:
             blank_id=manifest.blank_id,
             delimiter_id=manifest.word_delimiter_id,
             special_ids=manifest.special_ids,
+            space=manifest.word_separator,
         )
     except AlphabetError as error:
         raise ManifestError(f"{source} and its manifest do not fit: {error}") from error

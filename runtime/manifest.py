@@ -73,6 +73,8 @@ class Manifest:
     """Every other file of the bundle."""
     reject_below: float = 0.0
     """Segments of a recording less confident than this are noise; 0, the default, keeps all."""
+    word_separator: str = " "
+    """What text has in place of the word delimiter."""
 
     @classmethod
     def from_json(cls, text: bytes, *, source: str) -> Self:

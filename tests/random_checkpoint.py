@@ -4,6 +4,7 @@ Every kind, tiny or at the published sizes.
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +27,40 @@ TINY: dict[str, Any] = {
     "num_conv_pos_embedding_groups": 4,
     "pad_token_id": 0,
 }
+# Few, so that a second of audio reaches the exact, the logarithmic and the saturated ones.
+BUCKETS = {"num_buckets": 24, "max_bucket_distance": 40}
 KINDS: dict[str, dict[str, Any]] = {
     "base": {"feat_extract_norm": "group", "conv_bias": False, "do_stable_layer_norm": False},
     "large": {"feat_extract_norm": "layer", "conv_bias": True, "do_stable_layer_norm": True},
     "hubert": {"feat_extract_norm": "group", "conv_bias": False, "do_stable_layer_norm": False},
+    "hubert-batch-norm": {
+        "feat_extract_norm": "layer",
+        "conv_bias": True,
+        "do_stable_layer_norm": True,
+        "conv_pos_batch_norm": True,
+        "feat_proj_layer_norm": False,
+    },
+    "unispeech": {"feat_extract_norm": "group", "do_stable_layer_norm": False},
+    "unispeech-sat": {
+        "feat_extract_norm": "layer",
+        "conv_bias": True,
+        "do_stable_layer_norm": True,
+    },
+    "wavlm": {"feat_extract_norm": "group", "do_stable_layer_norm": False, **BUCKETS},
+    "wavlm-large": {
+        "feat_extract_norm": "layer",
+        "conv_bias": True,
+        "do_stable_layer_norm": True,
+        **BUCKETS,
+    },
+    "data2vec": {"num_conv_pos_embeddings": 3, "conv_pos_kernel_size": 5},
+    "data2vec-even": {"num_conv_pos_embeddings": 2, "conv_pos_kernel_size": 6},
+    "mms": {
+        "feat_extract_norm": "layer",
+        "conv_bias": True,
+        "do_stable_layer_norm": True,
+        "adapter_attn_dim": 8,
+    },
     "odd": {
         "feat_extract_norm": "layer",
         "conv_bias": False,
@@ -43,6 +74,14 @@ KINDS: dict[str, dict[str, Any]] = {
 }
 
 
+FAMILIES = {
+    "hubert": "Hubert",
+    "unispeech": "UniSpeech",
+    "wavlm": "WavLM",
+    "data2vec": "Data2VecAudio",
+}
+
+
 def write_checkpoint(
     folder: Path, kind: str, *, do_normalize: bool = False, seed: int = 0, **changes: object
 ) -> Path:
@@ -50,30 +89,78 @@ def write_checkpoint(
     import transformers
 
     torch.manual_seed(seed)
-    family = "Hubert" if kind == "hubert" else "Wav2Vec2"
+    family = FAMILIES.get(kind.partition("-")[0], "Wav2Vec2")
+    family += "Sat" if kind == "unispeech-sat" else ""
     config = getattr(transformers, f"{family}Config")(**{**TINY, **KINDS[kind], **changes})
     model = getattr(transformers, f"{family}ForCTC")(config).eval()
-    with torch.no_grad():  # fresh weights are so small that every frame would say the same
-        for name, value in model.named_parameters():
-            if name.endswith("weight") and value.ndim == 2:
-                value.mul_(3.0)
-            elif value.ndim == 1 and "original" not in name:
-                value.add_(0.1 * torch.randn_like(value))
+    shake(model)
     model.save_pretrained(folder)
     write_processor(folder, VOCABULARY, do_normalize=do_normalize)
     return folder
 
 
+def shake(model: torch.nn.Module) -> None:
+    """Make weights that matter: fresh ones are so small that every frame would say the same."""
+    with torch.no_grad():
+        for name, value in model.named_parameters():
+            if name.endswith("weight") and value.ndim == 2:
+                value.mul_(3.0)
+            elif (value.ndim == 1 and "original" not in name) or name.endswith("gru_rel_pos_const"):
+                value.add_(0.1 * torch.randn_like(value))
+        for name, buffer in model.named_buffers():  # of batch norms
+            if name.endswith("running_mean"):
+                buffer.add_(0.2 * torch.randn_like(buffer))
+            elif name.endswith("running_var"):
+                buffer.mul_(1 + torch.rand_like(buffer))
+
+
+def write_mms_checkpoint(
+    folder: Path, languages: dict[str, dict[str, int]], *, own: str | None
+) -> Path:
+    """Write a checkpoint in the layout of MMS.
+
+    Args:
+        folder: Where.
+        languages: Vocabularies by language, of any sizes.
+        own: The language that it names itself and whose weights its main file holds.
+    """
+    from safetensors.torch import save_file
+
+    size = len(languages[own or next(iter(languages))])
+    write_checkpoint(folder, "mms", do_normalize=True, vocab_size=size)
+    for i, (language, vocabulary) in enumerate(languages.items()):
+        model = _with_head(folder, len(vocabulary))
+        torch.manual_seed(100 + i)
+        for name, value in model._get_adapters().items():
+            with torch.no_grad():
+                value.copy_(0.3 * torch.randn_like(value) + ("norm.weight" in name))
+        adapters = {k: v.detach().clone() for k, v in model._get_adapters().items()}
+        save_file(adapters, folder / f"adapter.{language}.safetensors", metadata={"format": "pt"})
+        if language == own:
+            model.save_pretrained(folder)
+    write_processor(folder, languages, do_normalize=True, target_lang=own)
+    return folder
+
+
+def _with_head(folder: Path, n_tokens: int) -> Any:  # noqa: ANN401
+    from transformers import Wav2Vec2ForCTC
+
+    model = Wav2Vec2ForCTC.from_pretrained(folder)
+    model.lm_head = torch.nn.Linear(model.config.hidden_size, n_tokens)
+    model.config.vocab_size = n_tokens
+    return model
+
+
 def write_processor(
     folder: Path,
-    vocabulary: dict[str, int],
+    vocabulary: Mapping[str, int] | Mapping[str, Mapping[str, int]],
     *,
     do_normalize: bool,
     delimiter: str | None = "|",
     **tokenizer: object,
 ) -> None:
     """Write the tokenizer's and the feature extractor's files."""
-    files: dict[str, dict[str, Any]] = {
+    files: dict[str, Mapping[str, Any]] = {
         "vocab.json": vocabulary,
         "tokenizer_config.json": {
             "tokenizer_class": "Wav2Vec2CTCTokenizer",

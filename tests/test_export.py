@@ -313,20 +313,11 @@ def test_a_weight_of_another_shape_is_refused(tmp_path: Path) -> None:
     ("changes", "reason"),
     [
         ({"add_adapter": True}, "add_adapter"),
-        ({"adapter_attn_dim": 16}, "MMS"),
         ({"architectures": ["Wav2Vec2ForPreTraining"]}, "no CTC head"),
         ({"model_type": "wav2vec2-bert", "architectures": ["Wav2Vec2BertForCTC"]}, "mel input"),
         (
             {"model_type": "wav2vec2-conformer", "architectures": ["Wav2Vec2ConformerForCTC"]},
             "wav2vec2-conformer",
-        ),
-        (
-            {
-                "model_type": "hubert",
-                "architectures": ["HubertForCTC"],
-                "conv_pos_batch_norm": True,
-            },
-            "batch norm",
         ),
     ],
 )
