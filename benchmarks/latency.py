@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wav2edge.lm.scoring import word_error_rate
-from wav2edge.runtime.endpoint import ENDPOINTS, EndpointOptions
+from wav2edge.runtime.endpoint import ENDPOINTS, EndpointOptions, Reason
 from wav2edge.runtime.recognizer import Recognizer
 from wav2edge.runtime.stream import StreamOptions
 from wav2edge.runtime.transcript import Word
@@ -53,7 +53,10 @@ DEFINITIONS = {
     "upwr": "unstable partial words (each word of each text shown that the next one changed or "
     "took back), per word of the finals",
     "words_changed": "share of the finals' words at whose place something else stood before",
-    "stable_words_changed": "words shown as stable and changed after: 0, or the contract is broken",
+    "stable_words_changed": "words shown as stable and changed after, in segments that were not "
+    "rejected: 0, or the contract is broken",
+    "segments_rejected": "segments shown in part and then taken back whole: noise, by the bundle's "
+    "own threshold",
     "wer_streaming": "word error rate of the stream against the transcripts",
     "wer_offline": "word error rate of the same model offline against the transcripts",
     "wer_streaming_against_offline": "word error rate of the stream against the offline text",
@@ -209,6 +212,7 @@ def stability(found: Sequence[Story]) -> dict[str, float]:
     broken = sum(
         place < before.n_stable
         for story in found
+        if story.reason != Reason.REJECTED
         for (before, _), places in zip(pairwise(story.views), changes(story), strict=True)
         for place in places
     )
@@ -219,6 +223,7 @@ def stability(found: Sequence[Story]) -> dict[str, float]:
         "upwr": sum(map(len, taken_back)) / n_words if n_words else math.nan,
         "words_changed": _share(changed),
         "stable_words_changed": broken,
+        "segments_rejected": sum(story.reason == Reason.REJECTED for story in found),
     }
 
 

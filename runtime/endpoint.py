@@ -35,6 +35,7 @@ class Reason(StrEnum):
     NO_SPEECH = "no speech"
     TOO_LONG = "too long"
     FINISH = "finish"
+    REJECTED = "rejected"  # by the segmenter, whatever ended it
 
 
 @dataclass(frozen=True, slots=True)

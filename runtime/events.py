@@ -1,10 +1,16 @@
 """What a stream tells: speech begins, text grows, a segment is final, speech ends.
 
     SpeechStart  Partial  Partial ...  Final  SpeechEnd        once for each segment, in this order
+    SpeechStart  Partial  Partial ...         SpeechEnd        a segment that was rejected
 
 Within a segment `Partial.stable` only grows and `Final.segment.text` begins with it; nothing
-changes after a `Final`. Events are values; two are equal if they tell the same, however late they
-came (`lag_s` does not count).
+changes after a `Final`. A segment that the model itself hardly believes in (its confidence is below
+the bundle's `reject_below`), or that held no word, is noise: it has no `Final`, and its `SpeechEnd`
+says "rejected". So whoever acts on `Final` alone never acts on noise, and whoever shows partials
+takes them away at `SpeechEnd`, whatever its reason.
+
+Events are values; two are equal if they tell the same, however late they came (`lag_s` does not
+count).
 """
 
 import dataclasses
@@ -33,7 +39,7 @@ class Partial:
 
     segment_id: int
     stable: str
-    """Whole words that will not change any more."""
+    """Whole words that will not change any more, unless the whole segment is rejected."""
     unstable: str
     """What may still change: the word that is being said, and what the look-ahead suggests."""
     time_s: float
@@ -71,7 +77,8 @@ class SpeechEnd:
     """None if there was no segment: nobody spoke."""
     time_s: float
     reason: str
-    """"silence", "no speech", "too long" or "finish"."""
+    """"silence", "too long" or "finish" after a `Final`; "rejected" where there is none, and what
+    was shown is to be taken back; "no speech" where there was no segment."""
     lag_s: float = field(default=0.0, compare=False)
 
 

@@ -175,7 +175,10 @@ class Recognizer:
         options = _preset(latency, LATENCIES, StreamOptions, "latency")
         rules = _preset(endpoint, ENDPOINTS, EndpointOptions, "endpoint")
         geometry = self._model.geometry
-        segmenter = Segmenter(self._decoder, Endpointer(rules, geometry), geometry)
+        reject_below = self.bundle.manifest.reject_below
+        segmenter = Segmenter(
+            self._decoder, Endpointer(rules, geometry), geometry, reject_below=reject_below
+        )
         detector = self._detector() if vad else None
         return Stream(LiveModel(self._model, segmenter, options, detector), sample_rate, state)
 

@@ -31,10 +31,25 @@ class SegmentState:
 
 
 class Segmenter:
-    """Turns log-probs into events; holds no stream's state."""
+    """Turns log-probs into events; holds no stream's state.
 
-    def __init__(self, decoder: GreedyDecoder, endpointer: Endpointer, geometry: Geometry) -> None:
+    Args:
+        decoder: Makes words of log-probs.
+        endpointer: Decides where a segment ends.
+        geometry: Of the frames.
+        reject_below: Segments less confident than this are noise.
+    """
+
+    def __init__(
+        self,
+        decoder: GreedyDecoder,
+        endpointer: Endpointer,
+        geometry: Geometry,
+        *,
+        reject_below: float = 0.0,
+    ) -> None:
         self._decoder, self._endpointer, self._geometry = decoder, endpointer, geometry
+        self._reject_below = reject_below
         alphabet = decoder.alphabet
         self._separator = alphabet.separator
         self._unspoken = [
@@ -131,8 +146,10 @@ class Segmenter:
             and bool(self._decoder.pending(state.decoder))
         )
         words = state.words if carried else state.words + self._decoder.finish(state.decoder)
-        if words:
-            segment = Segment.of(timed(words, self._geometry, heard_s), separator=self._separator)
+        segment = self._believed(words, heard_s)
+        if segment is None:
+            reason = Reason.REJECTED
+        else:
             events.append(Final(state.segment_id, segment, now_s))
         events.append(SpeechEnd(state.segment_id, now_s, reason.value))
         decoder = state.decoder if carried else GreedyState(n_frames=state.decoder.n_frames)
@@ -143,6 +160,13 @@ class Segmenter:
         if carried:
             events.append(self._started(state, decoder.start_frame))
         return state
+
+    def _believed(self, words: Sequence[SpokenWord], heard_s: float) -> Segment | None:
+        """Make a segment of words, by the rule that holds for recordings; None if it is noise."""
+        if not words:
+            return None
+        segment = Segment.of(timed(words, self._geometry, heard_s), separator=self._separator)
+        return segment if segment.confidence >= self._reject_below else None
 
     def _show(
         self, state: SegmentState, provisional: Array, heard_s: float, events: list[Event]

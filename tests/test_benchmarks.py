@@ -162,7 +162,17 @@ def test_stability_figures() -> None:
         "upwr": 0.5,
         "words_changed": 0.5,
         "stable_words_changed": 0,
+        "segments_rejected": 0,
     }
+
+
+def test_a_rejected_segment_breaks_no_contract() -> None:
+    """What was shown as stable may be taken back with its whole segment; only that."""
+    events = (0.8, Partial(0, "A B", "", 0.7)), (1.9, SpeechEnd(0, 1.0, "rejected"))
+    (story,) = stories(shown((0.5, SpeechStart(0, 0.1)), *events))
+    figures = latency.stability([story])
+    assert (story.words, story.reason) == ((), "rejected")
+    assert (figures["segments_rejected"], figures["stable_words_changed"]) == (1, 0)
 
 
 def test_only_the_last_word_grows() -> None:

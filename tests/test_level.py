@@ -1,5 +1,6 @@
 """Running statistics in a stream: what was heard before does not harm what is said now."""
 
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -97,3 +98,17 @@ def test_silence_and_noise_leave_the_statistics_alone(recognizer: Recognizer) ->
     after = stream.state.live.acoustic.norm
     assert after.samples.count == before.samples.count
     np.testing.assert_array_equal(after.windows.scatter, before.windows.scatter)
+
+
+def test_the_statistics_travel_with_the_state(
+    recognizer: Recognizer, clips: list[tuple[str, Samples]]
+) -> None:
+    """A stream resumed from a pickled state normalises by what was heard, not by the prior."""
+    spoken, start = clips[0][1] * np.float32(0.1), recognizer.stream("balanced").state
+    first = recognizer.stream("balanced")
+    first.push(spoken)
+    saved = pickle.loads(pickle.dumps(first.state))  # noqa: S301  (our own)
+    before, after = start.live.acoustic.norm, saved.live.acoustic.norm
+    assert not np.array_equal(before.windows.scatter, after.windows.scatter)
+    second = recognizer.stream("balanced", state=saved)
+    assert second.push(spoken) + second.finish() == first.push(spoken) + first.finish()

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_bundle import HOP, RATE_HZ, RECEPTIVE_FIELD, say, write_tiny_bundle
 
-from wav2edge.runtime.audio import Audio, Samples
+from wav2edge.runtime.audio import Samples
 from wav2edge.runtime.endpoint import EndpointOptions
 from wav2edge.runtime.errors import StateError, StreamFinishedError
 from wav2edge.runtime.events import Event, Final, Partial
@@ -119,27 +119,6 @@ def test_a_state_is_not_changed_by_who_goes_on_from_it(
         one = here.stream("low", endpoint=QUICK, state=state)
         ends.append(one.push(rest) + one.finish())
     assert ends[0] == ends[1] == stream.push(rest) + stream.finish()
-
-
-def test_the_statistics_of_the_speech_travel(tone_checkpoint: Path, tmp_path: Path) -> None:
-    """A checkpoint that normalises over the utterance goes on with what it heard, not the prior."""
-    from wav2edge.export.convert import export
-
-    verify = sorted((tone_checkpoint / "clips").glob("*.wav"))
-    folder = tmp_path / "bundle"
-    bundle = export(str(tone_checkpoint), folder, precision="float32", verify=verify).bundle
-    here, there = load(bundle.folder), load(bundle.folder)
-    with Audio(verify[0], sample_rate=None, to_hz=here.sample_rate_hz) as clip:
-        spoken = np.concatenate(list(clip.blocks()))
-    first = here.stream()
-    first.push(np.concatenate([spoken, spoken]))
-    second = there.stream(state=travelled(first.state))
-    ours, theirs = first.state.live.acoustic.norm, second.state.live.acoustic.norm
-    prior = here.stream().state.live.acoustic.norm
-    assert not np.array_equal(ours.windows.scatter, prior.windows.scatter)
-    assert np.array_equal(ours.windows.scatter, theirs.windows.scatter)
-    assert second.state.live.level == first.state.live.level
-    assert second.push(spoken) + second.finish() == first.push(spoken) + first.finish()
 
 
 def test_another_process_goes_on(

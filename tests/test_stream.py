@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_bundle import HOP, RATE_HZ, RECEPTIVE_FIELD, say
+from tiny_bundle import HOP, RATE_HZ, RECEPTIVE_FIELD, say, write_tiny_bundle
 
 from wav2edge.runtime.audio import Samples
 from wav2edge.runtime.endpoint import EndpointOptions
@@ -105,8 +105,9 @@ def test_the_contract_of_segments(
     for segment_id in sorted(set(ids)):
         mine = [event for id_, event in told if id_ == segment_id]
         assert isinstance(mine[0], SpeechStart)
-        assert isinstance(mine[-2], Final)
         assert isinstance(mine[-1], SpeechEnd)
+        assert isinstance(mine[-2], Final)
+        assert mine[-1].reason in {"silence", "too long", "finish"}
         partials = mine[1:-2]
         assert all(isinstance(event, Partial) for event in partials)
         stable = [event.stable for event in partials if isinstance(event, Partial)]
@@ -375,3 +376,69 @@ def test_the_look_ahead_feeds_the_unstable_text_only(recognizer: Recognizer) -> 
     ]
     assert patient[0].stable == ""
     assert len(patient[0].unstable) > len(hasty[0].unstable)
+
+
+def mumbled(text: str) -> Samples:
+    """A text between two tokens each: the model writes it down and hardly believes it."""
+    samples = say(text)[: -(RECEPTIVE_FIELD - HOP)]
+    return np.where(samples > 0, samples + np.float32(0.045), samples).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def doubter(tmp_path_factory: pytest.TempPathFactory) -> Recognizer:
+    """The tiny model with a threshold: what is less sure than 0.7 is noise."""
+    folder = tmp_path_factory.mktemp("doubter") / "bundle"
+    return load(write_tiny_bundle(folder, reject_below=0.7).folder)
+
+
+SPOKEN = st.lists(
+    st.tuples(st.text("ABCDEF", min_size=1, max_size=6), st.booleans()), min_size=1, max_size=4
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(SPOKEN, st.lists(st.integers(0, 50_000), max_size=9))
+def test_noise_is_taken_back_and_never_final(
+    doubter: Recognizer, spoken: list[tuple[str, bool]], cuts: list[int]
+) -> None:
+    """Of a segment below the bundle's threshold there are partials, no final, and a "rejected" end.
+
+    The finals are those of what was said clearly, however it was cut; a transcription of the
+    recording says the same.
+    """
+    pieces = [mumbled(text) if noise else audio([text], [0]) for text, noise in spoken]
+    samples = np.concatenate(
+        [np.append(piece, np.zeros(120 * HOP, np.float32)) for piece in pieces]
+    )
+    events = events_of(doubter, samples, sorted(min(cut, len(samples)) for cut in cuts))
+    assert [final.text for final in finals(events)] == [text for text, noise in spoken if not noise]
+    ends = [e for e in events if isinstance(e, SpeechEnd) and e.segment_id is not None]
+    assert [end.reason == "rejected" for end in ends] == [noise for _, noise in spoken]
+    shown = {event.segment_id for event in events if isinstance(event, Partial)}
+    assert shown == set(range(len(spoken)))
+    whole = doubter.transcribe(samples.astype(np.float32), RATE_HZ)
+    assert [segment.text for segment in whole.segments] == [one.text for one in finals(events)]
+
+
+def test_without_a_threshold_nothing_is_rejected(recognizer: Recognizer) -> None:
+    """A bundle that names no threshold makes a final of everything, as its processor would."""
+    events = events_of(
+        recognizer, np.append(mumbled("ABC"), np.zeros(120 * HOP)).astype(np.float32)
+    )
+    assert [final.text for final in finals(events)] == ["ABC"]
+    assert finals(events)[0].segment.confidence < 0.7
+
+
+def test_a_rejected_segment_in_a_program_s_hands(doubter: Recognizer) -> None:
+    """Who shows partials and clears them at each end shows nothing of noise afterwards."""
+    silence = np.zeros(120 * HOP)
+    samples = np.concatenate([mumbled("ABC"), silence, audio(["DEF"], [0]), silence])
+    screen, log = "", list[str]()
+    for event in events_of(doubter, samples.astype(np.float32), range(500, len(samples), 500)):
+        if isinstance(event, Partial):
+            screen = event.text
+        elif isinstance(event, Final):
+            log.append(event.text)
+        elif isinstance(event, SpeechEnd):
+            screen = ""
+    assert (screen, log) == ("", ["DEF"])
