@@ -22,3 +22,62 @@ class AlphabetError(Wav2EdgeError, ValueError):
 
 class LogProbsError(Wav2EdgeError, ValueError):
     """An array of log-probabilities has a shape that its alphabet does not allow."""
+
+
+class TemplateError(Wav2EdgeError, ValueError):
+    """A phrase or a slot cannot be read, has no meaning, or cannot be spelled."""
+
+
+class HotwordError(Wav2EdgeError, ValueError):
+    """A hotword cannot be spelled with the alphabet, or its weight means nothing."""
+
+
+class DecoderError(Wav2EdgeError, ValueError):
+    """An option of a decoder, or a state handed to it, means nothing to it."""
+
+
+# --- language models -----------------------------------------------------------------------------
+
+
+class LanguageModelError(Wav2EdgeError):
+    """A language model cannot be used, or not be made."""
+
+
+class LanguageModelNotFoundError(LanguageModelError, FileNotFoundError):
+    """There is no such language model, word list or text."""
+
+
+class LanguageModelReadError(LanguageModelError, OSError):
+    """The system does not let a language model, word list or text be read or written."""
+
+
+class LanguageModelFormatError(LanguageModelError, ValueError):
+    """The file is no language model, or one that contradicts itself."""
+
+
+class TruncatedLanguageModelError(LanguageModelError, EOFError):
+    """The file ends before the language model in it does."""
+
+
+class WordListError(LanguageModelError, ValueError):
+    """A model that comes without its words has no word list, or not its own."""
+
+
+class VocabularyMismatchError(LanguageModelError, ValueError):
+    """The alphabet can spell no word of the language model."""
+
+
+class KenlmMissingError(LanguageModelError, ImportError):
+    """The language model needs the package kenlm, which is not installed."""
+
+
+class CorpusError(LanguageModelError, ValueError):
+    """Text cannot be counted: it is no text, holds a word with a meaning of its own, or nothing."""
+
+
+class ModelOptionsError(LanguageModelError, ValueError):
+    """An order, pruning threshold, discount or weight that a language model cannot have."""
+
+
+class EngineError(LanguageModelError, RuntimeError):
+    """A program of KenLM is not there, or failed."""
