@@ -2,6 +2,7 @@ r"""A model bundle: a folder with all that a device needs, checked before anythi
 
     manifest.json   what the model is (`manifest.py`), and size and SHA-256 of every other file
     model.onnx      the network
+    model.onnx.data its weights, if it has more than 2 GB
     tokens.txt      one token a line, UTF-8, "\n" only; a token's id is its line, from 0
 
 A bundle may come from a stranger: it is data and never code (no pickle), nothing outside its
@@ -32,6 +33,7 @@ from .errors import (
 from .manifest import SCHEMA, Manifest
 
 MANIFEST, MODEL, TOKENS = "manifest.json", "model.onnx", "tokens.txt"
+WEIGHTS = MODEL + ".data"
 
 _LARGEST_MANIFEST = 1 << 24  # bytes; ours have a few thousand
 
@@ -71,6 +73,10 @@ class Bundle:
                     f"{folder / MANIFEST} does not list {required} under files: export the model "
                     "again, manifests are not written by hand"
                 )
+        if WEIGHTS not in manifest.files and (folder / WEIGHTS).exists():
+            raise DamagedBundleError(
+                f"{folder / WEIGHTS} is not what {MANIFEST} tells of: copy the whole folder again"
+            )
         for name, facts in manifest.files.items():
             _check(_inside(folder, name), n_bytes=facts.bytes, sha256=facts.sha256)
         contents = (folder / TOKENS).read_bytes()
@@ -84,7 +90,7 @@ class Bundle:
         *,
         model: bytes | Path,
         tokens: Sequence[str],
-        others: Mapping[str, bytes] | None = None,
+        others: Mapping[str, bytes | Path] | None = None,
         overwrite: bool = False,
     ) -> Self:
         """Write a bundle: afterwards it is there, complete and checked, or nothing is.
@@ -92,7 +98,8 @@ class Bundle:
         Args:
             folder: Where it shall be. It may not exist yet, or be empty.
             facts: The manifest without `schema` and `files`, which are made here.
-            model: The ONNX model, or where it lies; a file is copied.
+            model: The ONNX model, or where it lies; a file is copied, and its weights with it if
+                they lie beside it in a file of their own.
             tokens: In the order of their ids.
             others: Further files by their names, for instance a model card.
             overwrite: Replace a bundle that is there already; nothing but a bundle is replaced.
@@ -108,7 +115,7 @@ class Bundle:
         """
         folder = Path(os.path.abspath(folder))  # noqa: PTH100  (resolve would follow links)
         _refuse_to_replace(folder, overwrite=overwrite)
-        contents = {TOKENS: _lines(tokens), MODEL: model, **(others or {})}
+        contents = {TOKENS: _lines(tokens), MODEL: model, **_weights(model), **(others or {})}
         draft = folder.parent / f".{folder.name}.{secrets.token_hex(4)}"
         try:
             draft.mkdir(parents=True)
@@ -122,6 +129,12 @@ class Bundle:
             shutil.rmtree(draft, ignore_errors=True)
             raise
         return replace(checked, folder=folder)
+
+
+def _weights(model: bytes | Path) -> dict[str, Path]:
+    """Find the weights of a model that has them in a file of their own."""
+    beside = None if isinstance(model, bytes) else model.with_name(model.name + ".data")
+    return {WEIGHTS: beside} if beside is not None and beside.is_file() else {}
 
 
 def _manifest_of(folder: Path) -> bytes:

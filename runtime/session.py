@@ -13,12 +13,20 @@ uses no CPU. A provider is what was asked for, or an error.
 import os
 from collections.abc import Mapping, Sequence
 from importlib.metadata import packages_distributions, version
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import InferenceError, ModelFormatError, ProviderError, ThreadsError
+from .errors import (
+    InferenceError,
+    ModelFormatError,
+    ProviderError,
+    ThreadsError,
+    UnsafePathError,
+)
+from .model_file import MalformedError, external_files
 
 Provider = str | tuple[str, Mapping[str, object]]
 """`cpu`, `cuda`, `tensorrt`, `openvino`, `coreml`, `directml`; or one of them and its options."""
@@ -42,6 +50,7 @@ _COMES_WITH = {
 }
 _NO_MODEL = {"InvalidGraph", "InvalidProtobuf", "NoModel", "NoSuchFile"}  # its exceptions' names
 _MOST_THREADS = 1024
+_WEIGHTS_ENDINGS = (".data", "_data")  # of the one further file that a model may keep weights in
 
 
 class Session:
@@ -111,7 +120,8 @@ def open_session(
     """Load a model.
 
     Args:
-        model_path: The ONNX file.
+        model_path: The ONNX file. A model above 2 GB keeps its weights beside it, in a file of the
+            same name and `.data`; it may name no other.
         threads: Threads that one run may use, 1 or more. They sleep while nothing runs.
         provider: What runs the model, with options if it needs some:
             `("tensorrt", {"trt_fp16_enable": True})`. In a list the first one that can take a node
@@ -122,9 +132,11 @@ def open_session(
         ModelFormatError: If the file is no ONNX model that this ONNX Runtime can load.
         ProviderError: If a provider is unknown or not there, or did not start.
         ThreadsError: If the number of threads cannot be.
+        UnsafePathError: If the model names other files to read.
     """
     import onnxruntime
 
+    _refuse_other_files(Path(model_path))
     asked = _asked(provider)
     _check_there(asked)
     options = _options(threads)
@@ -153,6 +165,27 @@ def open_session(
             "would have run instead: check its drivers and libraries, or ask for that one"
         )
     return opened
+
+
+def _refuse_other_files(path: Path) -> None:
+    """Refuse a model that makes ONNX Runtime open anything but its own weights beside it."""
+    try:
+        named = external_files(path)
+    except (MalformedError, OSError) as error:
+        raise ModelFormatError(
+            f"{path} is no ONNX model: {error}; copy it again, or export it again"
+        ) from error
+    for name in named:
+        beside = path.with_name(name) if name in {path.name + x for x in _WEIGHTS_ENDINGS} else None
+        if beside is None or beside.resolve().parent != path.parent.resolve():
+            raise UnsafePathError(
+                f"{path} wants to read {name!r}: a model reads {path.name}.data beside it and "
+                "nothing else; do not use it unless you know who made it"
+            )
+        if not beside.is_file():
+            raise ModelFormatError(
+                f"{beside} is missing, and holds the model's weights: copy it too"
+            )
 
 
 def available_providers() -> tuple[str, ...]:

@@ -373,3 +373,21 @@ def test_a_rejection_threshold_is_a_share(bundle: Path, value: object) -> None:
     edit(bundle, lambda manifest: manifest.update(reject_below=value))
     with pytest.raises(ManifestError, match="reject_below"):
         Bundle.read(bundle)
+
+
+def test_weights_beside_a_model_come_along_and_are_checked(tmp_path: Path) -> None:
+    """A model's second file is copied, listed, and refused when it is damaged or not listed."""
+    model = tmp_path / "large.onnx"
+    model.write_bytes(MODEL_BYTES)
+    (tmp_path / "large.onnx.data").write_bytes(b"weights")
+    bundle = write(tmp_path / "bundle", model=model)
+    weights = bundle.folder / "model.onnx.data"
+    assert weights.read_bytes() == b"weights"
+    assert bundle.manifest.files[weights.name].bytes == 7
+    weights.write_bytes(b"Weights")
+    with pytest.raises(DamagedBundleError, match="SHA-256"):
+        Bundle.read(bundle.folder)
+    other = write(tmp_path / "other", model=MODEL_BYTES).folder
+    (other / "model.onnx.data").write_bytes(b"weights")
+    with pytest.raises(DamagedBundleError, match=r"model\.onnx\.data is not what"):
+        Bundle.read(other)

@@ -21,14 +21,33 @@ from safetensors.torch import load_file, save_file
 from transformers import Wav2Vec2CTCTokenizer, Wav2Vec2ForCTC
 
 from wav2edge.cli import main
+from wav2edge.export import model_writer
 from wav2edge.export.checkpoint import load_checkpoint
+from wav2edge.export.convert import export
 from wav2edge.export.errors import LanguageError, UnsupportedCheckpointError, WeightsError
 from wav2edge.export.foreign import silence
 from wav2edge.export.kinds import position_reach
+from wav2edge.export.parity import whole
 from wav2edge.lm.alphabet import Alphabet
+from wav2edge.runtime.acoustic import AcousticModel
+from wav2edge.runtime.bundle import Bundle
+from wav2edge.runtime.errors import DamagedBundleError
+from wav2edge.runtime.session import open_session
 
 GERMAN = {**VOCABULARY, "Ä": 32, "Ö": 33, "sch": 34}
 LANGUAGES = {"eng": VOCABULARY, "deu": GERMAN}
+
+
+def speech_like(n_samples: int, seed: int = 3) -> np.ndarray:
+    """Noise whose loudness changes, so that statistics over time matter."""
+    rng = np.random.default_rng(seed)
+    loudness = 0.02 + 0.1 * np.abs(np.sin(np.arange(n_samples) / 2500))
+    return (loudness * rng.standard_normal(n_samples)).astype(np.float32)
+
+
+def model_of(bundle: Bundle) -> AcousticModel:
+    """Open a bundle for stepping."""
+    return AcousticModel(bundle, open_session(bundle.model_path, threads=1, provider="cpu"))
 
 
 @pytest.fixture(scope="module")
@@ -191,3 +210,29 @@ def test_a_space_that_is_a_token_parts_words(tmp_path: Path) -> None:
     write_processor(tmp_path, vocabulary, do_normalize=False)
     words = load_checkpoint(str(tmp_path)).vocabulary
     assert (words.delimiter_id, words.separator) == (4, " ")
+
+
+def test_weights_of_a_large_model_have_a_file_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Above the limit they lie beside the graph, hashed, the same bytes each time.
+
+    And the model says the same.
+    """
+    source = str(write_checkpoint(tmp_path / "checkpoint", "odd"))
+    small = export(source, tmp_path / "small", precision="float32").bundle
+    monkeypatch.setattr(model_writer, "LARGEST", 100_000)
+    first, second = (
+        export(source, tmp_path / name, precision="float32").bundle for name in ("first", "second")
+    )
+    assert set(first.manifest.files) == {"model.onnx", "model.onnx.data", "tokens.txt"}
+    assert first.manifest.files == second.manifest.files
+    assert first.manifest.files["model.onnx"].bytes < small.manifest.files["model.onnx"].bytes / 2
+    samples = speech_like(20_000)
+    np.testing.assert_array_equal(whole(model_of(first), samples), whole(model_of(small), samples))
+    weights = first.folder / "model.onnx.data"
+    damaged = bytearray(weights.read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    weights.write_bytes(damaged)
+    with pytest.raises(DamagedBundleError, match=r"model\.onnx\.data has SHA-256"):
+        Bundle.read(first.folder)
