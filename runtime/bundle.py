@@ -31,6 +31,7 @@ from .errors import (
     UnsafePathError,
 )
 from .manifest import SCHEMA, Manifest
+from .onnx_asr import VOCABULARY, is_onnx_asr, read_facts
 
 MANIFEST, MODEL, TOKENS = "manifest.json", "model.onnx", "tokens.txt"
 WEIGHTS = MODEL + ".data"
@@ -55,6 +56,8 @@ class Bundle:
     def read(cls, folder: str | os.PathLike[str]) -> Self:
         """Open a bundle, and check every file of it.
 
+        A folder in the layout of onnx-asr, without a manifest, is read as it is (`onnx_asr.py`).
+
         Args:
             folder: The bundle.
 
@@ -66,6 +69,8 @@ class Bundle:
             DamagedBundleError: If a file is not the one that was written.
         """
         folder = Path(folder)
+        if not (folder / MANIFEST).exists() and is_onnx_asr(folder):
+            return cls(folder, *_foreign(folder))
         manifest = Manifest.from_json(_manifest_of(folder), source=str(folder / MANIFEST))
         for required in (MODEL, TOKENS):
             if required not in manifest.files:
@@ -129,6 +134,17 @@ class Bundle:
             shutil.rmtree(draft, ignore_errors=True)
             raise
         return replace(checked, folder=folder)
+
+
+def _foreign(folder: Path) -> tuple[Manifest, Alphabet]:
+    """Read a folder of another layout; it has no hashes to check."""
+    for name in (MODEL, VOCABULARY):
+        if not _inside(folder, name).is_file():
+            raise BundleNotFoundError(
+                f"{folder / name} is missing: models of the onnx-asr layout have it; copy the "
+                "whole folder again"
+            )
+    return read_facts(folder)
 
 
 def _weights(model: bytes | Path) -> dict[str, Path]:

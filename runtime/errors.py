@@ -114,6 +114,10 @@ class StateError(Wav2EdgeError, ValueError):
     """A stream cannot go on from a state: it is none, or one of another model or other options."""
 
 
+class OfflineOnlyError(Wav2EdgeError, ValueError):
+    """A stream was asked for, and the model can only see a recording as a whole."""
+
+
 class StreamFinishedError(Wav2EdgeError, RuntimeError):
     """Audio was pushed into a stream that is finished."""
 

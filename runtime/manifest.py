@@ -31,7 +31,7 @@ class Manifest:
     name: str
     """What the checkpoint is called."""
     model_type: str
-    """`wav2vec2` or `hubert`."""
+    """As `transformers` calls it: `wav2vec2`, `hubert`, `wavlm`, ..."""
     sample_rate_hz: int
     conv_kernels: tuple[int, ...]
     """Of the feature encoder: the first in samples, the others in its own frames."""
@@ -75,6 +75,8 @@ class Manifest:
     """Segments of a recording less confident than this are noise; 0, the default, keeps all."""
     word_separator: str = " "
     """What text has in place of the word delimiter."""
+    layout: str = "wav2edge"
+    """`wav2edge`: the graph steps and streams; `onnx-asr`: it sees a recording as a whole."""
 
     @classmethod
     def from_json(cls, text: bytes, *, source: str) -> Self:

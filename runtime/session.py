@@ -32,6 +32,7 @@ Provider = str | tuple[str, Mapping[str, object]]
 """`cpu`, `cuda`, `tensorrt`, `openvino`, `coreml`, `directml`; or one of them and its options."""
 
 Array = NDArray[np.float32]
+Lengths = NDArray[np.int64]
 
 _NAMES = {
     "cpu": "CPUExecutionProvider",
@@ -62,9 +63,13 @@ class Session:
         self.outputs: tuple[str, ...] = tuple(one.name for one in session.get_outputs())
         self.providers: tuple[str, ...] = tuple(map(_ours, session.get_providers()))
         """What really runs the model, most preferred first. ONNX Runtime always adds `cpu`."""
+        self._types = {
+            one.name: np.int64 if one.type == "tensor(int64)" else np.float32
+            for one in session.get_inputs()
+        }
         self._nothing = {
             one.name: np.zeros(
-                [size if isinstance(size, int) else 0 for size in one.shape], np.float32
+                [size if isinstance(size, int) else 0 for size in one.shape], self._types[one.name]
             )
             for one in session.get_inputs()
         }
@@ -87,12 +92,13 @@ class Session:
                 f"outputs {', '.join(self.outputs)}; models come from wav2edge export"
             )
 
-    def run(self, outputs: Sequence[str], feeds: Mapping[str, Array]) -> list[Array]:
+    def run(self, outputs: Sequence[str], feeds: Mapping[str, Array | Lengths]) -> list[Array]:
         """Run what the outputs need.
 
         Args:
             outputs: Names, all of one entry point.
-            feeds: float32 arrays by input name; every input of that entry point.
+            feeds: float32 arrays by input name, or lengths as whole numbers where the model takes
+                them; every input of that entry point.
 
         Returns:
             One float32 array for each output, in their order. They are views of memory that ONNX
@@ -101,7 +107,10 @@ class Session:
         Raises:
             InferenceError: If ONNX Runtime fails, with its own words.
         """
-        given = {name: np.ascontiguousarray(value, np.float32) for name, value in feeds.items()}
+        given = {
+            name: np.ascontiguousarray(value, self._types.get(name, np.float32))
+            for name, value in feeds.items()
+        }
         try:
             found: list[Array] = self._session.run(list(outputs), {**self._nothing, **given})
         except Exception as error:  # its exceptions share no base of their own
