@@ -23,6 +23,7 @@ def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]
     _add_soak(kinds)
     _add_streams(kinds)
     _add_window(kinds)
+    _add_phrases(kinds)
     one = kinds.add_parser("plot", help="draw a result again")
     one.add_argument("result", type=Path, metavar="RESULT.json")
     one.add_argument("out", type=Path, metavar="OUT.png")
@@ -92,6 +93,20 @@ def _add_window(kinds: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     one.add_argument("--cache", type=Path, default=Path(".bench"), help="default: .bench")
     _add_outputs(one)
     one.set_defaults(run=partial(_window, one))
+
+
+def _add_phrases(kinds: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    one = kinds.add_parser(
+        "phrases",
+        help="phrases of an assistant: false rejects against false accepts",
+        description="Recorded commands, read books and noise against phrases that a home assistant "
+        "knows, over the threshold; digit strings with phrases and without; cost.",
+    )
+    _add_model(one)
+    one.add_argument("--data", type=Path, required=True, help="folder of MANIFEST.tsv")
+    one.add_argument("--phrases", type=Path, metavar="FILE", help="default: a home assistant's")
+    _add_outputs(one)
+    one.set_defaults(run=_phrases)
 
 
 def _add_model(parser: argparse.ArgumentParser) -> None:
@@ -184,6 +199,15 @@ def _window(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> i
         arguments.cache, rounds=arguments.rounds, minutes=arguments.minutes, report=_progress
     )
     return _tell(result, arguments)
+
+
+def _phrases(arguments: argparse.Namespace) -> int:
+    from .phrases import HOME, measure
+
+    phrases = arguments.phrases if arguments.phrases is not None else HOME
+    return _tell(
+        measure(_load(arguments), arguments.data, phrases=phrases, report=_progress), arguments
+    )
 
 
 def _plot(arguments: argparse.Namespace) -> int:

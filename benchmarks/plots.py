@@ -129,6 +129,20 @@ def _streams(result: Result, canvas: "Canvas") -> None:
     _labelled(axes, f"{best:.0f} streams on one core", "streams", "lag, 99th percentile, ms")
 
 
+def _phrases(result: Result, canvas: "Canvas") -> None:
+    axes = canvas.subplots()
+    across = result.series["threshold"]
+    for name, label, style in (
+        ("false_rejects", "commands rejected", "C0-"),
+        ("wrong", "commands heard as another", "C0:"),
+        ("false_accepts_books", "read books accepted", "C3-"),
+        ("false_accepts_noise", "noise accepted", "C1-"),
+    ):
+        axes.plot(across, result.series[name], style, label=label)
+    axes.axvline(result.conditions.options["reject"], color="0.5", label="default")
+    _labelled(axes, "phrases of a home assistant", "threshold of the fit", "share")
+
+
 def _cumulative(axes: "Axes", values: Sequence[float], style: str, label: str) -> None:
     ordered = sorted(values)
     axes.step(
@@ -166,6 +180,7 @@ def _median(figure: Figure | None) -> float:
 
 _DRAWN: dict[str, Callable[[Result, "Canvas"], None]] = {
     "latency": _latency,
+    "phrases": _phrases,
     "soak": _soak,
     "streams": _streams,
     "window": _window,

@@ -58,6 +58,22 @@ def splice(net: Net, automaton: Automaton, start: int, end: int) -> None:
         net.free[places[state]].append(end)
 
 
+def meets(one: Automaton, other: Automaton) -> bool:
+    """Tell whether there is a path that both accept."""
+    found = {(0, 0)}
+    waiting = [(0, 0)]
+    while waiting:
+        here, there = waiting.pop()
+        if here in one.accepting and there in other.accepting:
+            return True
+        for symbol, target in one.arcs[here].items():
+            pair = (target, other.arcs[there].get(symbol, -1))
+            if pair[1] >= 0 and pair not in found:
+                found.add(pair)
+                waiting.append(pair)
+    return False
+
+
 def deterministic(net: Net, *, whole: bool) -> Automaton:
     """Make a net deterministic; runs of gaps become one.
 

@@ -141,6 +141,11 @@ class PhraseDecoder:
         self._pause_frames, self._max_frames = pause_frames, max_frames
         self._least_score = graph.most_tokens * math.log(reject) if reject else -math.inf
 
+    @property
+    def n_nodes(self) -> int:
+        """How large the graph is: its tokens and gaps."""
+        return self._search.graph.n_nodes
+
     def start(self) -> PhraseState:
         """Return the state before the first frame."""
         return PhraseState()

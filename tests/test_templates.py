@@ -9,7 +9,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from wav2edge.lm.alphabet import Alphabet
-from wav2edge.lm.automaton import GAP, Automaton
+from wav2edge.lm.automaton import GAP, Automaton, meets
 from wav2edge.lm.errors import TemplateError
 from wav2edge.lm.phrase_graph import compile_templates, number_words
 from wav2edge.lm.templates import Templates
@@ -74,6 +74,14 @@ def test_choices_slots_and_options() -> None:
 def test_what_lines_allow(text: str, expected: list[str]) -> None:
     """Each piece of the language means what its description says; nothing is there twice."""
     assert phrases(text) == expected
+
+
+def test_two_graphs_meet_where_they_allow_the_same_phrase() -> None:
+    """`meets` tells whether a text is one of the phrases."""
+    automaton = compile_templates(Templates.of(["turn (on|off) [the] fan", "stop+"]), LETTERS)
+    for text, expected in (("turn off fan", True), ("turn the fan", False), ("stop stop", True),
+                           ("turn on the", False), ("turn on the fan now", False)):  # fmt: skip
+        assert meets(automaton, compile_templates(Templates.of([text]), LETTERS)) == expected
 
 
 def test_repetition_without_end() -> None:
