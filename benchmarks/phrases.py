@@ -24,10 +24,12 @@ from wav2edge.lm.phrases import REJECT, Match, PhraseDecoder
 from wav2edge.lm.scoring import word_error_rate
 from wav2edge.lm.templates import Templates
 from wav2edge.runtime.acoustic import AcousticModel
+from wav2edge.runtime.audio import Audio
 from wav2edge.runtime.recognizer import Recognizer
 from wav2edge.runtime.session import open_session
 from wav2edge.training.corpus import read_manifest, read_recording
 from wav2edge.training.evaluate import Spoken, digit_strings
+from wav2edge.training.voices import RATE_HZ
 
 from .conditions import Conditions
 from .result import BenchmarkError, Figure, Result
@@ -37,14 +39,15 @@ COMMANDS, BOOKS, DIGITS = "speech_to_phrase_en", "librispeech_", "fsdd"
 MOST_REJECTS = 0.10  # of the commands, where the goal is read off
 STEPS = 101  # of the threshold, from 0 to 1
 DIGIT_PHRASES = "digit = zero | oh | one | two | three | four | five | six | seven | eight | nine"
+LETTERS = "eeaaiioutnsrhldcmfpgwybvk"  # of made-up words
 DEFINITIONS = {
     "false_rejects": "share of the recorded commands that are rejected, at the default threshold; "
     "n: commands",
     "wrong": "share of them that are accepted as another phrase",
     "not_covered": "share of them that no phrase allows",
-    "false_accepts": "share of what is no command (read books, noise) that is accepted as one, at "
-    "the default threshold; n: recordings",
-    "false_accepts_books": "the same of the read books",
+    "false_accepts": "share of what is no command (read books, orders that no phrase knows, noise) "
+    "that is accepted as one, at the default threshold; n: recordings",
+    "false_accepts_books": "the same of what is said",
     "false_accepts_noise": "the same of the noise",
     "threshold_at_goal": f"the highest threshold at which at most {MOST_REJECTS:.0%} of the "
     "commands are rejected",
@@ -163,8 +166,9 @@ def _hear(recognizer: Recognizer, data: Path, report: Callable[[str], None]) -> 
     model = AcousticModel(bundle, open_session(bundle.model_path, threads=1, provider="cpu"))
 
     def hear(samples: NDArray[np.float32], text: str) -> Heard:
-        blocks = list(model.log_probs([samples]))
-        return Heard(text, np.concatenate(blocks), len(samples) / recognizer.sample_rate_hz)
+        with Audio(samples, sample_rate=RATE_HZ, to_hz=recognizer.sample_rate_hz) as source:
+            rows = list(model.log_probs(source.blocks()))
+        return Heard(text, np.concatenate(rows), len(samples) / RATE_HZ)
 
     found = Recordings([], [], [], [])
     digits: list[Spoken] = []
@@ -288,10 +292,9 @@ def _digits(digits: Sequence[Heard], alphabet: Alphabet) -> dict[str, Figure | N
 def _large(alphabet: Alphabet, heard: Sequence[Heard]) -> dict[str, Figure | None]:
     """Measure a graph that is searched in a beam."""
     rng = random.Random(0)  # noqa: S311  (words, not secrets)
-    letters = "eeaaiioutnsrhldcmfpgwybvk"
 
     def word() -> str:
-        return "".join(rng.choice(letters) for _ in range(rng.randint(3, 9)))
+        return "".join(rng.choice(LETTERS) for _ in range(rng.randint(3, 9)))
 
     slots = {f"slot{number}": [word() for _ in range(100)] for number in range(30)}
     lines = [

@@ -40,9 +40,10 @@ def _title(result: Result) -> str:
     """Say under which conditions the picture holds."""
     of, stream = result.conditions, result.conditions.options.get("stream", {})
     chunks = " / ".join(f"{value:g}" for value in stream.values())
+    streamed = f", chunk / look-ahead / left {chunks} ms" if chunks else ""
     return (
-        f"{result.benchmark}: {of.model['name']} ({of.model['precision']}), chunk / look-ahead / "
-        f"left {chunks} ms, {of.threads} thread, {', '.join(of.providers)}\n{of.cpu}, load "
+        f"{result.benchmark}: {of.model['name']} ({of.model['precision']}){streamed}, "
+        f"{of.threads} thread, {', '.join(of.providers)}\n{of.cpu}, load "
         f"{of.load_before[0] if of.load_before else 'unknown'}, onnxruntime "
         f"{of.versions.get('onnxruntime')}, revision {(of.revision or 'none')[:9]}"
         f"{' (modified)' if of.modified else ''}, {of.date[:10]}"
