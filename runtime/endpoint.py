@@ -3,8 +3,9 @@
 A frame is spoken if its best token is neither the blank nor the word delimiter. It is quiet if its
 energy is near the noise floor, which falls at once and rises slowly, as in minimum statistics
 (Martin 2001, "Noise power spectral density estimation based on optimal smoothing and minimum
-statistics", simplified); where a voice activity detector listens along, its word counts instead.
-The rules:
+statistics", simplified), or far below the loudest of the segment: a noise that has just set in is
+above any floor, and still none of the voice. Where a voice activity detector listens
+along, its word counts instead. The rules:
 
 * after speech, a run of frames without a token ends the segment once it is as long as
   `trailing_silence_ms` if its newest part is quiet (the breath and the noise of the room that
@@ -62,6 +63,8 @@ class EndpointOptions:
     """
     quiet_db: float = 10.0
     """A frame is quiet if it is not more than this above the noise floor."""
+    faint_db: float = 15.0
+    """Or if it is more than this below the loudest frame of its segment."""
     speech_probability: float = 0.5
     """With a voice activity detector a frame is quiet below this instead, however loud it is."""
 
@@ -99,6 +102,8 @@ class EndpointState:
     """Frames since the last spoken one."""
     n_quiet: int = 0
     """The newest of them that were quiet; each loud one undoes two."""
+    loudest_db: float = FLOOR_DB
+    """Of the segment's frames."""
     told: bool = False
     """Whether this silence was told already."""
 
@@ -138,8 +143,9 @@ class Endpointer:
         """
         energy_db = max(energy_db, FLOOR_DB)
         floor_db = min(energy_db, state.floor_db + self._rise_db)
+        loudest_db = max(energy_db, state.loudest_db) if state.in_segment else energy_db
         quiet = (
-            energy_db <= floor_db + self.options.quiet_db
+            energy_db <= max(floor_db + self.options.quiet_db, loudest_db - self.options.faint_db)
             if speech_probability is None
             else speech_probability < self.options.speech_probability
         )
@@ -156,6 +162,7 @@ class Endpointer:
                 n_silent=state.n_silent + 1,
                 n_quiet=state.n_quiet + 1 if quiet else max(0, state.n_quiet - _LOUD_UNDOES),
             )
+        state = replace(state, loudest_db=loudest_db)
         reason = self._reason(state)
         if reason is Reason.NO_SPEECH:
             return reason, replace(state, told=True)

@@ -52,7 +52,7 @@ def test_a_silence_that_is_not_quiet_needs_patience() -> None:
 def test_the_noise_after_a_last_word_does_not_delay_the_end() -> None:
     """Half the silence may be breath and room; a click in the rest undoes little."""
     options = EndpointOptions(trailing_silence_ms=500, no_speech_ms=None)
-    tail = [(False, -40.0)] * 25 + [(False, QUIET)] * 10 + [(False, LOUD)] + [(False, QUIET)] * 60
+    tail = [(False, -30.0)] * 25 + [(False, QUIET)] * 10 + [(False, LOUD)] + [(False, QUIET)] * 60
     frames = [(False, QUIET)] * 50 + [(True, LOUD)] * 30 + tail
     assert run(options, frames) == [(80 + 49, Reason.SILENCE)]
 
@@ -63,6 +63,22 @@ def test_steady_noise_counts_as_quiet() -> None:
     frames = [(False, noise)] * 2000 + [(True, LOUD)] * 30 + [(False, noise)] * 100
     options = EndpointOptions(trailing_silence_ms=500, no_speech_ms=None)
     assert run(options, frames) == [(2030 + 49, Reason.SILENCE)]
+
+
+def test_noise_that_has_just_set_in_is_none_of_the_voice() -> None:
+    """Far above any floor, 15 dB below the loudest word it is quiet; a little louder it is not."""
+    options = EndpointOptions(trailing_silence_ms=500, no_speech_ms=None)
+    silence, words = [(False, QUIET)] * 50, [(True, -30.0), (False, LOUD), (True, -30.0)] * 10
+    for noise_db, waits in ((LOUD - 15.0, 50), (LOUD - 14.9, 100)):
+        found = run(options, [*silence, *words, *[(False, noise_db)] * 150])
+        assert found == [(80 + waits - 1, Reason.SILENCE)]
+
+
+def test_the_loudest_is_that_of_the_segment() -> None:
+    """What was loud before it, a slammed door, say, makes nothing faint in it."""
+    options = EndpointOptions(trailing_silence_ms=500, no_speech_ms=None)
+    frames = [(False, QUIET)] * 50 + [(False, 0.0)] * 5 + [(True, -25.0)] * 30
+    assert run(options, [*frames, *[(False, -25.0)] * 150]) == [(85 + 99, Reason.SILENCE)]
 
 
 def test_a_segment_has_a_longest() -> None:
