@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from wav2edge.runtime.stream import StreamOptions
 
     from .clips import Clip
+    from .noise import Noise
     from .result import Result
 
 
@@ -35,7 +36,8 @@ def _add_latency(kinds: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         "latency",
         help="how soon a stream shows what is said",
         description="One stream hears all recordings, a pause after each: delays of words and "
-        "finals with and without computing, revisions, word error rates, cost, memory.",
+        "finals with and without computing, revisions, word error rates, cost, memory. Several "
+        "folders of recordings are told apart.",
     )
     _add_model(one)
     _add_audio(one)
@@ -46,6 +48,15 @@ def _add_latency(kinds: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     one.add_argument("--realtime", action="store_true", help="deliver audio as it is spoken")
     one.add_argument("--gap", type=float, default=1.5, metavar="S", help="pause; default: 1.5")
     one.add_argument("--repeats", type=int, default=3, metavar="N", help="default: 3")
+    one.add_argument("--vad", action="store_true", help="voice activity detector (extra `vad`)")
+    one.add_argument(
+        "--noise",
+        nargs="+",
+        type=Path,
+        metavar="FILE",
+        help="mix these under recordings and pauses; of a manifest the rows of the split `noise`",
+    )
+    one.add_argument("--snr-db", type=float, default=15.0, metavar="DB", help="default: 15")
     _add_outputs(one)
     one.set_defaults(run=partial(_latency, one))
 
@@ -145,7 +156,8 @@ def _add_outputs(parser: argparse.ArgumentParser, *, plot: bool = True) -> None:
 def _latency(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
     from .latency import LatencyOptions, measure
 
-    _at_least(parser, arguments, repeats=1, gap=0)
+    _at_least(parser, arguments, repeats=1, gap=0, snr_db=-60)
+    recognizer = _load(arguments, threads=arguments.threads, provider=arguments.provider)
     options = LatencyOptions(
         stream=_stream_options(parser, arguments.latency),
         endpoint=arguments.endpoint,
@@ -153,8 +165,9 @@ def _latency(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> 
         gap_s=arguments.gap,
         repeats=arguments.repeats,
         threads=arguments.threads,
+        vad=arguments.vad,
+        noise=_noise(arguments, recognizer.sample_rate_hz),
     )
-    recognizer = _load(arguments, threads=arguments.threads, provider=arguments.provider)
     return _tell(measure(recognizer, _clips(arguments), options, _progress), arguments)
 
 
@@ -232,6 +245,16 @@ def _clips(arguments: argparse.Namespace) -> "list[Clip]":
     return find_clips(arguments.audio, split=arguments.split)
 
 
+def _noise(arguments: argparse.Namespace, rate_hz: int) -> "Noise | None":
+    from .clips import find_clips
+    from .noise import Noise
+
+    if arguments.noise is None:
+        return None
+    recordings = find_clips(arguments.noise, split="noise")
+    return Noise(recordings, snr_db=arguments.snr_db, rate_hz=rate_hz)
+
+
 def _stream_options(parser: argparse.ArgumentParser, text: str) -> "str | StreamOptions":
     """Read a preset's name, or chunk/look-ahead/left in milliseconds."""
     from wav2edge.runtime.stream import StreamOptions
@@ -251,7 +274,7 @@ def _at_least(
     for name, limit in least.items():
         value = getattr(arguments, name)
         if not limit <= value < float("inf"):
-            parser.error(f"--{name} is {value}, expected {limit} or more")
+            parser.error(f"--{name.replace('_', '-')} is {value}, expected {limit} or more")
 
 
 def _tell(result: "Result", arguments: argparse.Namespace) -> int:

@@ -154,6 +154,10 @@ class Reference:
     """What is really said, where that is known."""
     offline: str = ""
     """What the same model hears offline."""
+    alone: str = ""
+    """What a stream of its own hears, finished at the clip's end."""
+    set_name: str = ""
+    """Which recordings it belongs to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +168,9 @@ class ClipStory:
     segments: tuple[Story, ...]
     """Those that begin in it."""
     n_finals: int
-    """Segments that ended after its last word and before the next clip."""
+    """Finals of segments that ended after its last word and before the next clip."""
+    n_ends: int
+    """The same with segments that were rejected."""
     words: tuple[WordStory, ...]
     """Those that lie in it, whatever segment they belong to."""
 
@@ -223,16 +229,22 @@ def by_clip(
         for one in word_stories(story):
             words[clip(one.word)].append(one)
     return [
-        ClipStory(reference, tuple(own), _n_finals(found, reference, end_s), tuple(said))
+        ClipStory(
+            reference,
+            tuple(own),
+            sum(bool(story.words) for story in _in_pause(found, reference, end_s)),
+            len(_in_pause(found, reference, end_s)),
+            tuple(said),
+        )
         for reference, own, said, end_s in zip(references, segments, words, ends_s, strict=True)
     ]
 
 
-def _n_finals(found: Sequence[Story], reference: Reference, end_s: float) -> int:
+def _in_pause(found: Sequence[Story], reference: Reference, end_s: float) -> list[Story]:
+    """Return the segments that ended after a clip's last word and before the next clip."""
     if not reference.words:
-        return 0
-    last_s = reference.words[-1].end_s
-    return sum(bool(story.words) and last_s <= story.ended_s <= end_s for story in found)
+        return []
+    return [story for story in found if reference.words[-1].end_s <= story.ended_s <= end_s]
 
 
 def _kept(word: str, after: tuple[str, ...], *, growing: bool) -> bool:

@@ -19,7 +19,15 @@ from hypothesis import strategies as st
 from tiny_bundle import HOP, RATE_HZ, say
 
 from wav2edge import cli
-from wav2edge.benchmarks import accuracy, latency, playback, sliding_window, soak, streams
+from wav2edge.benchmarks import (
+    accuracy,
+    latency,
+    latency_figures,
+    playback,
+    sliding_window,
+    soak,
+    streams,
+)
 from wav2edge.benchmarks.clips import Clip, find_clips, looped, spoken_words
 from wav2edge.benchmarks.conditions import Conditions
 from wav2edge.benchmarks.memory import peak_rss_mb, rss_mb, slope
@@ -32,6 +40,7 @@ from wav2edge.benchmarks.metrics import (
     stories,
     word_stories,
 )
+from wav2edge.benchmarks.noise import Noise
 from wav2edge.benchmarks.playback import Playback, Shown
 from wav2edge.benchmarks.result import (
     BenchmarkError,
@@ -155,7 +164,7 @@ def test_growing_is_no_change() -> None:
 
 def test_stability_figures() -> None:
     """One revision of one word among two: upwr 0.5, half of the words changed, none was stable."""
-    assert latency.stability(stories(SEVEN_EIGHT)) == {
+    assert latency_figures.stability(stories(SEVEN_EIGHT)) == {
         "words": 2,
         "revisions": 1,
         "revisions_per_word": 0.5,
@@ -170,7 +179,7 @@ def test_a_rejected_segment_breaks_no_contract() -> None:
     """What was shown as stable may be taken back with its whole segment; only that."""
     events = (0.8, Partial(0, "A B", "", 0.7)), (1.9, SpeechEnd(0, 1.0, "rejected"))
     (story,) = stories(shown((0.5, SpeechStart(0, 0.1)), *events))
-    figures = latency.stability([story])
+    figures = latency_figures.stability([story])
     assert (story.words, story.reason) == ((), "rejected")
     assert (figures["segments_rejected"], figures["stable_words_changed"]) == (1, 0)
 
@@ -191,7 +200,7 @@ def test_a_segment_that_came_to_nothing_is_taken_back() -> None:
     """Text without a final counts as unstable although no final has its words."""
     (story,) = stories(shown((1.0, Partial(0, "", "A", 1.0)), (2.0, SpeechEnd(0, 2.0, "silence"))))
     assert list(changes(story)) == [[0]]
-    figures = latency.stability([story])
+    figures = latency_figures.stability([story])
     assert (figures["revisions"], figures["words"]) == (1, 0)
     assert math.isnan(figures["upwr"])
 
@@ -199,7 +208,7 @@ def test_a_segment_that_came_to_nothing_is_taken_back() -> None:
 def test_a_broken_promise_is_counted() -> None:
     """A stable word that changes all the same shows in the figures."""
     found = stories(shown((1.0, Partial(0, "A", "B", 1.0)), (2.0, final(0, *words("X", "B")))))
-    assert latency.stability(found)["stable_words_changed"] == 1
+    assert latency_figures.stability(found)["stable_words_changed"] == 1
 
 
 def test_text_without_spaces_is_parted_into_characters() -> None:
@@ -273,7 +282,7 @@ def test_a_final_without_silence_has_no_endpoint_delay() -> None:
 def test_delay_figures() -> None:
     """The figures are milliseconds; endpoint and finalization add up."""
     ((found, references, ends_s),) = two_clips()
-    figures = latency.delays(by_clip(found, references, ends_s))
+    figures = latency_figures.delays(by_clip(found, references, ends_s))
     expected = {
         "first_partial_ms_unaware_p50": 300,
         "first_partial_ms_aware_p50": 310,
@@ -296,12 +305,13 @@ def test_accuracy_figures() -> None:
     told = by_clip(found, references, ends_s)
     expected = {
         "wer_streaming": 1 / 3,
+        "wer_alone": 1.0,  # nothing was heard alone
         "wer_offline": 0.0,
         "wer_streaming_against_offline": 1 / 3,
     }
-    assert latency.accuracy(told) == pytest.approx(expected)
+    assert latency_figures.accuracy(told) == pytest.approx(expected)
     unknown = [replace(one, reference=replace(one.reference, text=None)) for one in told]
-    assert math.isnan(latency.accuracy(unknown)["wer_streaming"])
+    assert math.isnan(latency_figures.accuracy(unknown)["wer_streaming"])
 
 
 def test_words_compare_without_case_and_punctuation() -> None:
@@ -329,13 +339,13 @@ def test_session_cost() -> None:
     session = Playback(
         piece_ends_s=[10.0, 20.0], step_s=[0.1, 0.2, 0.3], compute_s=2.0, cpu_s=1.0, finish_s=0.5
     )
-    figures = latency.cost(session)
+    figures = latency_figures.cost(session)
     assert (figures["audio_s"], figures["rtf"], figures["cpu_ms_per_s"]) == (20.0, 0.1, 50.0)
     assert figures["step_ms_p50"] == pytest.approx(200)
     assert math.isnan(figures["rss_slope_mb_per_h"])
     at_s = [float(second) for second in range(600)]
     long = Playback(piece_ends_s=[600.0], rss_at_s=at_s, rss_mb=[100 + at / 3600 for at in at_s])
-    assert latency.cost(long)["rss_slope_mb_per_h"] == pytest.approx(1.0)
+    assert latency_figures.cost(long)["rss_slope_mb_per_h"] == pytest.approx(1.0)
 
 
 # --- clips ---------------------------------------------------------------------------------------
@@ -397,6 +407,86 @@ def test_loop_goes_on_forever(manifest: Path) -> None:
     blocks = looped(clips, rate_hz=RATE_HZ, gap_s=0.5, block_s=0.1)
     audio = np.concatenate([next(blocks) for _ in range(2 * n // (RATE_HZ // 10))])
     np.testing.assert_array_equal(audio[n : 2 * n - 1600], audio[: n - 1600])
+
+
+# --- noise ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def noises(tmp_path_factory: pytest.TempPathFactory) -> list[Clip]:
+    """Four seconds of noise, another four, and an impulse."""
+    folder, rng = tmp_path_factory.mktemp("noise"), np.random.default_rng(4)
+    for name, n in (("hiss", 4 * RATE_HZ), ("hum", 4 * RATE_HZ), ("impulse", RATE_HZ)):
+        soundfile.write(folder / f"{name}.wav", 0.01 * rng.standard_normal(n), RATE_HZ)
+    return find_clips(sorted(folder.glob("*.wav")))
+
+
+@pytest.mark.parametrize("snr_db", [0.0, 15.0])
+def test_noise_has_the_power_asked_for(noises: list[Clip], snr_db: float) -> None:
+    """Under clip and pause alike, at the ratio to the clip, and the clip itself is unchanged."""
+    clip = np.sin(np.arange(2 * RATE_HZ) * 0.2).astype(np.float32)
+    mixed = Noise(noises, snr_db=snr_db, rate_hz=RATE_HZ).mixed(0, clip, 6 * RATE_HZ)
+    added = mixed - np.pad(clip, (0, 6 * RATE_HZ))
+    for part in (added[: 2 * RATE_HZ], added[2 * RATE_HZ :]):
+        assert 10 * np.log10(np.mean(clip**2) / np.mean(part**2)) == pytest.approx(snr_db, abs=0.3)
+
+
+def test_noise_is_the_same_each_time(noises: list[Clip]) -> None:
+    """The same under the same clip, another under the next; impulses are no noise."""
+    clip = np.ones(RATE_HZ, np.float32)
+    one, other = (Noise(noises, snr_db=10.0, rate_hz=RATE_HZ) for _ in range(2))
+    assert one.names == ["hiss.wav", "hum.wav"]
+    np.testing.assert_array_equal(one.mixed(3, clip, 10), other.mixed(3, clip, 10))
+    assert not np.array_equal(one.mixed(3, clip, 10), one.mixed(4, clip, 10))
+
+
+def test_without_noise_there_is_nothing_to_mix(noises: list[Clip]) -> None:
+    """Impulses alone are refused, and the error says what to name."""
+    impulse = [clip for clip in noises if clip.path.stem == "impulse"]
+    with pytest.raises(BenchmarkError, match="--noise"):
+        Noise(impulse, snr_db=15.0, rate_hz=RATE_HZ)
+
+
+def test_the_session_is_heard_with_noise(
+    recognizer: Recognizer, manifest: Path, noises: list[Clip]
+) -> None:
+    """Stream, offline and a stream of its own hear the same noise; word times are those without.
+
+    So loud a noise drowns every word of the tiny model; faint noise leaves them all.
+    """
+    clips = find_clips([manifest], split="dev")
+    rates = {}
+    for snr_db in (-10.0, 60.0):
+        noise = Noise(noises, snr_db=snr_db, rate_hz=RATE_HZ)
+        options = latency.LatencyOptions(stream=TINY, repeats=1, noise=noise)
+        result = latency.measure(recognizer, clips, options)
+        told = [result.figures[f"wer_{name}"] for name in ("streaming", "alone", "offline")]
+        rates[snr_db] = [one.median for one in told if one is not None]
+        assert result.conditions.audio["noise"]["snr_db"] == snr_db
+    assert rates[60.0] == [0.0, 0.0, 0.0]
+    assert min(rates[-10.0]) >= 0.5
+
+
+def test_sets_are_told_apart() -> None:
+    """With two folders of clips the figures that depend on them come for each; with one they don't.
+
+    In the first clip's pause one final came; in the second's none did.
+    """
+    ((found, references, ends_s),) = two_clips()
+    named = [replace(one, set_name=name) for one, name in zip(references, ("a", "b"), strict=True)]
+    figures = latency_figures.by_set(by_clip(found, named, ends_s))
+    assert figures["gaps_with_one_final a"] == 1
+    assert figures["gaps_with_one_final b"] == 0
+    assert figures["wer_streaming b"] == 1
+    assert latency_figures.by_set(by_clip(found, references, ends_s)) == {}
+
+
+def test_a_rejected_segment_ends_a_pause_without_a_final() -> None:
+    """It counts as an end, which is what the endpoint rules did, and not as a final."""
+    references = [Reference(words("SEVEN", start_s=0.2, each_s=0.6), "SEVEN", "SEVEN")]
+    rejected = (1.0, Partial(0, "", "SEVN", 0.9)), (2.0, SpeechEnd(0, 1.6, "rejected"))
+    (clip,) = by_clip(stories(shown((0.5, SpeechStart(0, 0.1)), *rejected)), references, [3.0])
+    assert (clip.n_finals, clip.n_ends) == (0, 1)
 
 
 # --- conditions and results ----------------------------------------------------------------------
@@ -508,11 +598,13 @@ def measured(recognizer: Recognizer, manifest: Path) -> Result:
 def test_every_figure_is_defined(measured: Result) -> None:
     """Each figure's name begins with one that is defined, and nothing defined is left out."""
     told = {
-        name for name in latency.DEFINITIONS if any(f.startswith(name) for f in measured.figures)
+        name
+        for name in latency_figures.DEFINITIONS
+        if any(f.startswith(name) for f in measured.figures)
     }
-    assert set(latency.DEFINITIONS) - told <= {"aware", "unaware", "n"}
+    assert set(latency_figures.DEFINITIONS) - told <= {"aware", "unaware", "n"}
     for name in measured.figures:
-        assert any(name.startswith(known) for known in latency.DEFINITIONS), name
+        assert any(name.startswith(known) for known in latency_figures.DEFINITIONS), name
 
 
 def test_a_short_run_measures_everything(measured: Result) -> None:
