@@ -29,6 +29,7 @@ MOST_NODES = 1500
 
 _BLANK, _PAUSE = 0, 1  # columns of a row: the blank, and the better of blank and word delimiter
 _START = 0  # the node before the first word
+_DEAD = np.float32(-np.inf), np.float32(-np.inf)
 _SILENT = -1  # in place of a token id
 
 
@@ -258,44 +259,43 @@ class Search:
         place = int(values.argmax())
         return place if scores.nodes is None else int(scores.nodes[place]), float(values[place])
 
-    def trace(self, history: Sequence[Scores], node: int) -> list[Run]:
+    def trace(self, history: Sequence[Scores], rows: Sequence[Floats], node: int) -> list[Run]:
         """Follow the best path that ends in a node back to the start.
 
         Args:
             history: The scores before the first frame, and after each one.
+            rows: Of the frames.
             node: Where it ends; its score is finite.
 
         Returns:
-            Its tokens and silences, in order, without the blanks between.
+            Its tokens, and the silences between and after them, in order.
         """
         runs: list[Run] = []
         inside, behind = _at(history[-1], node)
-        blank, end, starts_word = behind > inside, len(history) - 1, False
-        for frame in range(len(history) - 1, 0, -1):
-            inside, behind = _at(history[frame - 1], node)
-            if blank:
-                blank, end = behind > inside, frame - 1
-                continue
-            edge, entering, blank_before = self._entry(history[frame - 1], node)
-            if entering > inside and node != _START:
-                starts_word = bool(self.graph.starts_word[edge])
-                runs.append(Run(node, starts_word, frame - 1, end))
-                node, blank, end = int(self.graph.sources[edge]), blank_before, frame - 1
-        if node == _START:
-            runs.append(Run(node, starts_word=False, start=0, end=end))
+        is_blank, end, frame = behind > inside, len(rows), len(rows)
+        column = self.graph.columns[node]
+        while node != _START:
+            frame -= 1
+            here, (inside, behind) = inside, _at(history[frame], node)
+            if is_blank:
+                is_blank, end = behind > inside, frame
+            elif inside + rows[frame][column] != here:  # it was not there before this frame
+                edge = self._entry(history[frame], node)
+                runs.append(Run(node, bool(self.graph.starts_word[edge]), frame, end))
+                node, end = int(self.graph.sources[edge]), frame
+                inside, behind = _at(history[frame], node)
+                is_blank = bool(self.graph.repeats[edge]) or behind > inside
+                column = self.graph.columns[node]
         return runs[::-1]
 
-    def _entry(self, scores: Scores, node: int) -> tuple[int, float, bool]:
-        """Return the best edge into a node, its score, and whether it comes from blanks."""
+    def _entry(self, scores: Scores, node: int) -> int:
+        """Return the edge by which the best path enters a node."""
         first, last = self.graph.first_edge[node : node + 2].tolist()
-        best = first, -np.inf, False
-        for edge in range(first, last):
-            inside, behind = _at(scores, int(self.graph.sources[edge]))
-            if self.graph.repeats[edge]:
-                inside = -np.inf
-            if max(inside, behind) > best[1]:
-                best = edge, max(inside, behind), behind > inside
-        return best
+        if last == first + 1:
+            return first
+        inside, behind = np.transpose([_at(scores, one) for one in self.graph.sources[first:last]])
+        inside[self.graph.repeats[first:last]] = -np.inf
+        return first + int(np.maximum(inside, behind).argmax())
 
     def _best_of(self, scores: Scores, nodes: Ints) -> tuple[int, float]:
         places = nodes if scores.nodes is None else np.searchsorted(scores.nodes, nodes)
@@ -304,11 +304,11 @@ class Search:
         return int(nodes[best]), float(values[best])
 
 
-def _at(scores: Scores, node: int) -> tuple[float, float]:
+def _at(scores: Scores, node: int) -> tuple[np.float32, np.float32]:
     """Return the scores inside and behind one node; -inf where no path is alive."""
-    place = node
-    if scores.nodes is not None:
-        place = int(np.searchsorted(scores.nodes, node))
-        if place == len(scores.nodes) or scores.nodes[place] != node:
-            return -np.inf, -np.inf
-    return float(scores.inside[place]), float(scores.behind[place])
+    if scores.nodes is None:
+        return scores.inside[node], scores.behind[node]
+    place = int(np.searchsorted(scores.nodes, node))
+    if place == len(scores.nodes) or scores.nodes[place] != node:
+        return _DEAD
+    return scores.inside[place], scores.behind[place]

@@ -194,8 +194,9 @@ class PhraseDecoder:
 
     def finish(self, state: PhraseState) -> tuple[SpokenWord, ...]:
         """Return the phrase that was said if the audio ends here, or nothing."""
-        match = self.match(state)
-        return match.words if match is not None and match.fit >= self.reject else ()
+        if not state.history:
+            return ()
+        return self._accepted(state, *self._search.best_end(state.history[-1]))
 
     def match(self, state: PhraseState) -> Match | None:
         """Return the best whole phrase so far, however little it fits; None if nothing was said."""
@@ -210,8 +211,7 @@ class PhraseDecoder:
         """
         if not state.history:
             return ()
-        match = self._match(state, *self._search.best(state.history[-1]))
-        return match.words if match is not None and match.fit >= self.reject else ()
+        return self._accepted(state, *self._search.best(state.history[-1]))
 
     def _take(self, state: PhraseState, row: Floats, *, is_spoken: bool) -> PhraseState:
         """Fold one frame into the state."""
@@ -240,11 +240,18 @@ class PhraseDecoder:
             n_frames % _CHECK_FRAMES == 0 and self._search.best(history[-1])[1] < self._least_score
         )
 
+    def _accepted(self, state: PhraseState, node: int, score: float) -> tuple[SpokenWord, ...]:
+        """Return the words of the path that ends in a node, if they fit."""
+        if score < self._least_score:  # it cannot: no need to trace it
+            return ()
+        match = self._match(state, node, score)
+        return match.words if match is not None and match.fit >= self.reject else ()
+
     def _match(self, state: PhraseState, node: int, score: float) -> Match | None:
         """Trace the path that ends in a node."""
         if score == -np.inf:
             return None
-        words = self._words(self._search.trace(state.history, node))
+        words = self._words(self._search.trace(state.history, state.rows, node))
         n_tokens = sum(map(len, words))
         if not n_tokens:
             return None
