@@ -1,6 +1,6 @@
 """Make one recording sound like many.
 
-Another voice, another room, another microphone, another distance.
+Another voice, another room, another microphone, another distance, another line.
 """
 
 import numpy as np
@@ -30,6 +30,43 @@ def tilt(samples: Samples, amount: float) -> Samples:
     out = samples.copy()
     out[1:] -= np.float32(amount) * samples[:-1]
     return out
+
+
+def microphone(
+    samples: Samples, gains_db: npt.NDArray[np.float64], lowest_hz: float, highest_hz: float
+) -> Samples:
+    """Hear with a microphone of an uneven response that fades outside a band.
+
+    Args:
+        samples: Speech at 16 kHz.
+        gains_db: Gains in dB at frequencies evenly spaced on a logarithmic scale, 80 Hz to 8 kHz.
+        lowest_hz: Below it, 12 dB per octave are lost.
+        highest_hz: Above it, 48 dB per octave are lost.
+    """
+    size = 1 << (len(samples) - 1).bit_length()
+    log_hz = np.log(np.maximum(np.fft.rfftfreq(size, 1 / RATE_HZ), 10.0))
+    anchors = np.linspace(np.log(80.0), np.log(8000.0), len(gains_db))
+    response_db = np.interp(log_hz, anchors, gains_db)
+    octaves_below = np.maximum(np.log(lowest_hz) - log_hz, 0.0) / np.log(2)
+    octaves_above = np.maximum(log_hz - np.log(highest_hz), 0.0) / np.log(2)
+    response = 10 ** ((response_db - 12 * octaves_below - 48 * octaves_above) / 20)
+    heard = np.fft.irfft(np.fft.rfft(samples, size) * response, size)
+    return heard[: len(samples)].astype(np.float32)
+
+
+def mu_law(samples: Samples) -> Samples:
+    """Quantize to the 255 steps of G.711's mu-law, full scale at the loudest sample."""
+    peak = np.float32(max(np.abs(samples).max(initial=0.0), 1e-6))
+    x = samples / peak
+    steps = np.round(127 * np.sign(x) * np.log1p(255 * np.abs(x)) / np.log(256)) / 127
+    expanded = np.sign(steps) * np.expm1(np.abs(steps) * np.log(256)) / 255
+    return np.asarray(peak * expanded, np.float32)
+
+
+def clip(samples: Samples, share: float) -> Samples:
+    """Overdrive: cut off what is above `share` of the peak."""
+    limit = share * np.abs(samples).max(initial=0.0)
+    return np.asarray(np.clip(samples, -limit, limit), np.float32)
 
 
 def reverberate(samples: Samples, room: Samples) -> Samples:

@@ -1,6 +1,6 @@
 """Corpus -> endless padded batches.
 
-A mixture over kinds of speech, joined single words, augmentation, length buckets.
+A mixture over kinds of speech and voices, joined single words, length buckets.
 """
 
 from collections import defaultdict
@@ -12,9 +12,9 @@ import numpy.typing as npt
 import torch
 from torch.utils.data import IterableDataset
 
-from . import augment
+from .conditions import Conditions
 from .corpus import Corpus, Utterance
-from .sentences import DIGITS
+from .numbers import DIGITS
 from .voices import RATE_HZ
 
 # Share of utterances by kind: at the start mostly digits and short ones, which is what makes the
@@ -27,17 +27,22 @@ EARLY = {
     "sentence": 0.15,
 }
 LATE = {
-    "digit": 0.2,
-    "synthetic-digits": 0.07,
-    "symbol": 0.06,
+    "digit": 0.17,
+    "synthetic-digits": 0.06,
+    "symbol": 0.05,
     "synthetic-number": 0.07,
     "synthetic-spelled": 0.05,
-    "synthetic-command": 0.2,
-    "sentence": 0.18,
+    "synthetic-command": 0.13,
+    "synthetic-coffee": 0.07,
+    "synthetic-phrase": 0.07,
+    "sentence": 0.19,
     "read": 0.04,
-    "synthetic-plain": 0.075,
-    "noise": 0.055,
+    "synthetic-plain": 0.06,
+    "noise": 0.04,
 }
+# Within a kind of synthetic speech, voice programs take turns by the square root of the hours that
+# they spoke, and those of human-like prosody more often than those that buzz.
+LIKENESS = {"kokoro": 3.0, "hibari": 1.3}
 
 
 @dataclass(frozen=True)
@@ -78,14 +83,15 @@ class Batches(IterableDataset[Batch]):
     ) -> None:
         self._corpus, self._token_ids, self._seed = corpus, token_ids, seed
         self._early_batches, self._seconds = early_batches, seconds
-        self._kinds: dict[str, list[Utterance]] = defaultdict(list)
+        self._conditions = Conditions(corpus, seed)
+        self._kinds: dict[str, dict[str, list[Utterance]]] = defaultdict(lambda: defaultdict(list))
         self._words: dict[str, dict[str, list[Utterance]]] = {
             "digit": defaultdict(list),
             "symbol": defaultdict(list),
         }
         for row in corpus.utterances:
-            if row.n_samples <= max_s * RATE_HZ or row.kind in ("noise", "room"):
-                self._kinds[row.kind].append(row)
+            if row.n_samples <= max_s * RATE_HZ or row.kind == "noise":
+                self._kinds[row.kind][row.program].append(row)
             if row.kind in self._words:
                 self._words[row.kind][row.speaker].append(row)
         # The spoken digits among the letters join the digits, two more voices.
@@ -103,9 +109,13 @@ class Batches(IterableDataset[Batch]):
                 n_batches += 1
 
     def _pool(self, mixture: dict[str, float], rng: np.random.Generator) -> list[Batch]:
-        """Draw 256 utterances, sort them by length, cut them into batches, shuffle the batches."""
+        """Draw 256 utterances, sort them by length, cut them into batches, shuffle the batches.
+
+        Kinds that the corpus does not hold are left out.
+        """
+        shares = {kind: share for kind, share in mixture.items() if kind in self._kinds}
         kinds = rng.choice(
-            list(mixture), size=256, p=np.array(list(mixture.values())) / sum(mixture.values())
+            list(shares), size=256, p=np.array(list(shares.values())) / sum(shares.values())
         )
         spoken = sorted((self._draw(kind, rng) for kind in kinds), key=lambda pair: len(pair[0]))
         groups: list[list[tuple[npt.NDArray[np.float32], str]]] = [[]]
@@ -129,11 +139,11 @@ class Batches(IterableDataset[Batch]):
         if kind in self._words:
             samples, text = self._join(self._words[kind], rng)
         elif kind == "noise":
-            return self._only_noise(rng), ""
+            return self._conditions.only_noise(rng), ""
         else:
-            row = self._pick(self._kinds[kind], rng)
+            row = self._pick_voice(kind, rng)
             samples, text = self._corpus.audio(row), row.text
-        return self._disturb(samples, rng), text
+        return self._conditions.apply(samples, rng), text
 
     def _join(
         self, speakers: dict[str, list[Utterance]], rng: np.random.Generator
@@ -149,37 +159,14 @@ class Batches(IterableDataset[Batch]):
             pieces += [np.zeros(int(rng.uniform(0.03, 0.4) * RATE_HZ), np.float32)]
         return np.concatenate(pieces[:-1]), " ".join(row.text for row in rows)
 
-    def _disturb(
-        self, samples: npt.NDArray[np.float32], rng: np.random.Generator
-    ) -> npt.NDArray[np.float32]:
-        if rng.random() < 0.85:
-            samples = augment.change_voice(samples, float(np.exp(rng.uniform(-0.2, 0.2))))
-        before, after = rng.uniform(0.0, 0.5, size=2) * RATE_HZ
-        samples = np.pad(samples, (int(before) + 400, int(after) + 400))
-        if rng.random() < 0.2:
-            room = self._pick(self._kinds["room"], rng)
-            samples = augment.reverberate(samples, self._corpus.audio(room))
-        if rng.random() < 0.4:
-            samples = augment.tilt(samples, rng.uniform(-0.4, 0.7))
-        if rng.random() < 0.55:
-            samples = augment.add_noise(samples, self._noise(len(samples), rng), rng.uniform(3, 30))
-        else:  # no recording is digitally silent
-            samples = augment.add_noise(
-                samples, augment.colored_noise(len(samples), 1.0, rng), rng.uniform(35, 60)
-            )
-        if rng.random() < 0.3:
-            samples = augment.telephone(samples)
-        return augment.set_level(samples, rng.uniform(-26, 12))
-
-    def _noise(self, n_samples: int, rng: np.random.Generator) -> npt.NDArray[np.float32]:
-        if rng.random() < 0.4:
-            return augment.colored_noise(n_samples, rng.uniform(0, 2), rng)
-        noise = self._corpus.audio(self._pick(self._kinds["noise"], rng))
-        return np.roll(np.resize(noise, n_samples), int(rng.integers(n_samples)))
-
-    def _only_noise(self, rng: np.random.Generator) -> npt.NDArray[np.float32]:
-        n_samples = int(rng.uniform(0.5, 6) * RATE_HZ)
-        return augment.set_level(self._noise(n_samples, rng), rng.uniform(-60, 6))
+    def _pick_voice(self, kind: str, rng: np.random.Generator) -> Utterance:
+        """Pick an utterance of a kind: first the voice program, then what it spoke."""
+        programs = self._kinds[kind]
+        weights = np.array(
+            [LIKENESS.get(program, 1.0) * len(rows) ** 0.5 for program, rows in programs.items()]
+        )
+        chosen = list(programs)[rng.choice(len(weights), p=weights / weights.sum())]
+        return self._pick(programs[chosen], rng)
 
     @staticmethod
     def _pick(rows: list[Utterance], rng: np.random.Generator) -> Utterance:

@@ -1,8 +1,9 @@
 """Recordings and synthetic speech -> one cache of 16 kHz samples that training reads at random.
 
 The cache is a folder: `samples.i16` (little-endian int16 mono at 16 kHz, utterances end to end) and
-`index.json` (a list of `Utterance`). It is built once from the data manifest (tab separated;
-columns path, split, norm, speaker, source) and the synthetic voices, and is safe to delete.
+`index.json` (a list of `Utterance`). It is built from the data manifest (tab separated; columns
+path, split, norm, speaker, source) and the synthetic voices, goes on where it was stopped, can be
+trained on while it grows, and is safe to delete. 115 MB hold an hour.
 """
 
 import csv
@@ -21,8 +22,8 @@ import numpy.typing as npt
 import soundfile
 import soxr
 
-from . import sentences
-from .voices import RATE_HZ, Voice, VoiceError, trim
+from .sentences import SentenceBank, Texts, normalize_text, with_pauses
+from .voices import PROGRAMS, RATE_HZ, Voice, VoiceError, trim
 
 # What a folder of recordings holds: "digit" and "symbol" are single words, joined into strings
 # while training.
@@ -34,8 +35,21 @@ KINDS = {
     "ljspeech": "read",
     "hifitts_6097": "read",
 }
-# How many synthetic utterances of each kind.
-SYNTHETIC = {"digits": 1800, "number": 1800, "spelled": 1500, "command": 5000, "plain": 4500}
+# Hours of each voice program, the slowest last: an hour of Kokoro takes a core some 25 minutes, and
+# what of it is there can be trained on.
+HOURS = {
+    "hibari": 6.0,
+    "espeak-ng": 14.0,
+    "pico": 5.0,
+    "flite": 6.0,
+    "rhvoice": 5.0,
+    "festival": 1.0,
+    "kokoro": 8.0,
+}
+_AT_ONCE = 400  # utterances between two saves
+# Speech that is faster or slower than this was not spoken to its end, or not as text.
+_FASTEST, _SLOWEST = 0.02, 0.4
+"""Seconds per character."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +63,12 @@ class Utterance:
     text: str
     """Normalised transcript; empty for noise."""
     speaker: str
+    """Of synthetic speech, the program and its voice."""
+
+    @property
+    def program(self) -> str:
+        """The voice program of synthetic speech; empty for recordings."""
+        return self.speaker.partition(" ")[0] if self.kind.startswith("synthetic") else ""
 
 
 @dataclass(frozen=True)
@@ -93,28 +113,77 @@ def read_recording(path: Path) -> npt.NDArray[np.float32]:
     return np.asarray(mono, np.float32)
 
 
-def prepare(data: Path, folder: Path, seed: int, report: Callable[[str], None]) -> Corpus:
-    """Build the cache in `folder` from the recordings under `data` and from synthetic voices."""
-    folder.mkdir(parents=True, exist_ok=True)
-    rng = random.Random(seed)
-    rows: list[Utterance] = []
-    end = 0
-    with (folder / "samples.i16").open("wb") as file:
-        for kind, text, speaker, samples in chain(
-            _recordings(data), _noises(data), _synthetic(data, rng)
-        ):
-            clipped = np.clip(np.round(samples * 32768), -32768, 32767).astype("<i2")
-            file.write(clipped.tobytes())
-            rows.append(Utterance(kind, end, len(clipped), text, speaker))
-            end += len(clipped)
-    (folder / "index.json").write_text(json.dumps([asdict(row) for row in rows]))
-    for kind in sorted({row.kind for row in rows}):
-        hours = sum(row.n_samples for row in rows if row.kind == kind) / RATE_HZ / 3600
-        report(f"{kind}: {sum(row.kind == kind for row in rows)} utterances, {hours:.2f} h")
+def prepare(
+    data: Path,
+    folder: Path,
+    seed: int,
+    report: Callable[[str], None],
+    hours: dict[str, float] = HOURS,
+) -> Corpus:
+    """Build the cache in `folder`, or go on with it.
+
+    Args:
+        data: Folder of the manifest and the recordings.
+        folder: Of the cache; what it holds stays, and what is missing is added.
+        seed: Of texts and voices.
+        report: Called with lines for a human.
+        hours: How much synthetic speech each voice program is asked for; one that is not installed
+            is reported and left out.
+    """
+    cache = _Cache(folder)
+    if not cache.rows:
+        for spoken in chain(_recordings(data), _noises(data)):
+            cache.add(spoken)
+        cache.save()
+    texts = _texts(data)
+    for program, wanted_h in hours.items():
+        if PROGRAMS[program].is_there():
+            _speak_hours(cache, texts, program, wanted_h, seed)
+            report(f"voices of {program}: {cache.hours(program):.2f} h of {wanted_h:.2f} h")
+        else:
+            report(f"no voices of {program}: they come from {PROGRAMS[program].origin}")
+    for kind in sorted({row.kind for row in cache.rows}):
+        rows = [row for row in cache.rows if row.kind == kind]
+        total_h = sum(row.n_samples for row in rows) / RATE_HZ / 3600
+        report(f"{kind}: {len(rows)} utterances, {total_h:.2f} h")
     return Corpus.open(folder)
 
 
 _Spoken = tuple[str, str, str, npt.NDArray[np.float32]]
+"""Kind, transcript, speaker and samples."""
+
+
+class _Cache:
+    """The cache, opened for writing: what was added since the last `save` is lost by a kill."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._index, self._samples = folder / "index.json", folder / "samples.i16"
+        rows = json.loads(self._index.read_text()) if self._index.is_file() else []
+        self.rows = [Utterance(**row) for row in rows]
+        self._end = sum(row.n_samples for row in self.rows)
+        self._samples.touch()
+
+    def add(self, spoken: _Spoken) -> None:
+        """Append one utterance."""
+        kind, text, speaker, samples = spoken
+        clipped = np.clip(np.round(samples * 32768), -32768, 32767).astype("<i2")
+        with self._samples.open("r+b") as file:
+            file.seek(2 * self._end)
+            file.write(clipped.tobytes())
+        self.rows.append(Utterance(kind, self._end, len(clipped), text, speaker))
+        self._end += len(clipped)
+
+    def save(self) -> None:
+        """Write the index; a kill in the middle leaves the old one."""
+        draft = self._index.with_suffix(".tmp")
+        draft.write_text(json.dumps([asdict(row) for row in self.rows]))
+        draft.replace(self._index)
+
+    def hours(self, program: str) -> float:
+        """Count the hours of a voice program."""
+        n_samples = sum(row.n_samples for row in self.rows if row.program == program)
+        return n_samples / RATE_HZ / 3600
 
 
 def _recordings(data: Path) -> Iterator[_Spoken]:
@@ -122,7 +191,7 @@ def _recordings(data: Path) -> Iterator[_Spoken]:
         samples = read_recording(data / row["path"])
         if row["set"] == "alphanumeric":  # one-second clips: only the word itself can be joined
             samples = trim(samples, threshold=0.05)
-        text = sentences.normalize_text(row["norm"])
+        text = normalize_text(row["norm"])
         if text and text == " ".join(row["norm"].split()):
             yield KINDS[row["set"]], text, row["speaker"], samples
 
@@ -133,44 +202,41 @@ def _noises(data: Path) -> Iterator[_Spoken]:
         yield kind, "", row["path"], read_recording(data / row["path"])
 
 
-def _synthetic(data: Path, rng: random.Random) -> Iterator[_Spoken]:
-    """Speak the drawn texts, two at a time.
-
-    A text that a voice cannot speak is spoken again by another voice.
-    """
-    dev = frozenset(sentences.normalize_text(row["norm"]) for row in read_manifest(data, "dev"))
-    bank = sentences.SentenceBank.from_texts(_books(data), dev)
-    draw: dict[str, Callable[[random.Random], str]] = {
-        "digits": sentences.digit_string,
-        "number": sentences.number,
-        "spelled": sentences.spelled,
-        "command": sentences.command,
-        "plain": bank.draw,
-    }
-    orders = []
-    for kind, count in SYNTHETIC.items():
-        n_left = count
-        while n_left:
-            text = draw[kind](rng)
-            if kind != "command" or text not in dev:
-                orders.append((kind, text, rng.getrandbits(32)))
-                n_left -= 1
-    with ThreadPoolExecutor(2) as pool:
-        yield from pool.map(lambda order: _speak(*order), orders)
+def _speak_hours(cache: _Cache, texts: Texts, program: str, wanted_h: float, seed: int) -> None:
+    """Let a program speak until it has spoken for so long, two utterances at a time."""
+    while cache.hours(program) < wanted_h:
+        n_done = sum(row.program == program for row in cache.rows)
+        rng = random.Random(f"{seed} {program} {n_done}")
+        orders = [(*texts.draw(rng), program, rng.getrandbits(32)) for _ in range(_AT_ONCE)]
+        with ThreadPoolExecutor(2) as pool:
+            spoken = [found for found in pool.map(lambda o: _speak(*o), orders) if found]
+        if not spoken:
+            raise VoiceError(f"{program} could speak none of {_AT_ONCE} texts")
+        missing_s = (wanted_h - cache.hours(program)) * 3600
+        for one in spoken:
+            if missing_s > 0:
+                cache.add(one)
+                missing_s -= len(one[3]) / RATE_HZ
+        cache.save()
 
 
-def _speak(kind: str, text: str, seed: int) -> _Spoken:
+def _speak(kind: str, text: str, program: str, seed: int) -> _Spoken | None:
+    """Speak one text; None if what the voice made of it cannot be the text."""
     rng = random.Random(seed)
-    for _ in range(5):
-        voice = Voice.draw(rng)
-        try:
-            # Single letters are read as words unless they are set apart.
-            samples = voice.speak(text.replace(" ", ", ") if kind == "spelled" else text.lower())
-        except VoiceError:
-            continue
-        if np.abs(samples).max(initial=0.0) > 0.05:
-            return f"synthetic-{kind}", text, f"{voice.program} {voice.name}", samples
-    raise VoiceError(f"no voice could speak {text!r}; are espeak-ng and flite installed?")
+    voice = Voice.draw(rng, program)
+    try:
+        samples = voice.speak(with_pauses(text, kind, rng))
+    except VoiceError:
+        return None
+    pace = len(samples) / RATE_HZ / (len(text) + 2)
+    if np.abs(samples).max(initial=0.0) < 0.05 or not _FASTEST < pace < _SLOWEST:
+        return None
+    return f"synthetic-{kind}", normalize_text(text), f"{voice.program} {voice.name}", samples
+
+
+def _texts(data: Path) -> Texts:
+    dev = frozenset(normalize_text(row["norm"]) for row in read_manifest(data, "dev"))
+    return Texts(SentenceBank.from_texts(_books(data), dev), tuple(_words(data)), dev)
 
 
 def _books(data: Path) -> Iterable[str]:
@@ -178,10 +244,18 @@ def _books(data: Path) -> Iterable[str]:
         if "milton" not in path.name and "shakespeare" not in path.name:
             with gzip.open(path, "rt", encoding="utf-8", errors="replace") as file:
                 yield file.read()
-    with zipfile.ZipFile(data / "text" / "state_union.zip") as archive:
-        for name in archive.namelist():
-            if name.endswith(".txt"):
-                yield archive.read(name).decode("latin-1")
+    for speeches in ("state_union.zip", "inaugural.zip"):
+        with zipfile.ZipFile(data / "text" / speeches) as archive:
+            for name in archive.namelist():
+                if name.endswith(".txt"):
+                    yield archive.read(name).decode("latin-1")
     with gzip.open(data / "text" / "ljspeech_metadata.csv.gz", "rt") as file:
         for line in file:
             yield line.rsplit("|", 1)[-1]
+
+
+def _words(data: Path) -> Iterator[str]:
+    """The 20,000 most frequent words of books read aloud that are longer than one letter."""
+    with gzip.open(data / "text" / "librispeech_vocab_counts.txt.gz", "rt") as file:
+        words = (line.split()[0] for line, _ in zip(file, range(20_000), strict=False))
+        yield from (word for word in words if len(word) > 1 and normalize_text(word))

@@ -1,40 +1,33 @@
-"""Synthetic voices: espeak-ng and flite, called as programs, answer text with 16 kHz speech.
+"""Synthetic voices: programs and small networks answer text with 16 kHz speech.
 
-espeak-ng gives breadth (accents x voice variants x rate x pitch), flite a few voices cut from real
-recordings. Neither is needed on a device; both come from Debian.
+What each voice program is, where it comes from and under which licence stands in
+`training/synthesizers.py` and `training/neural.py`. None is needed on a device.
 """
 
-import io
 import random
-import shutil
-import subprocess
+import re
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import soundfile
 import soxr
 
+from . import neural, synthesizers
+
 RATE_HZ = 16_000
-_ACCENTS = (
-    "en-us en-us en-us en-gb en-gb-scotland en-gb-x-gbclan en-gb-x-rp en-gb-x-gbcwmd en-029"
-).split()
-_VARIANTS = (
-    "",  # the plain voice
-    *(
-        "m1 m2 m3 m4 m5 m6 m7 m8 f1 f2 f3 f4 f5 Alex Alicia Andrea Andy Annie Denis Diogo Gene "
-        "Gene2 Henrique Hugo Jacky Lee Marco Mario Michael Mike Nguyen RicishayMax Storm adam "
-        "anika announcer antonio aunty belinda benjamin boris caleb david ed edward grandma "
-        "grandpa gustave iven iven2 john klatt klatt2 klatt3 linda marcelo max michel miguel "
-        "norbert pablo paul pedro quincy rob robert sandro shelby steph steph2 travis victor zac"
-    ).split(),
-)
-_FLITE = ("kal16", "awb", "rms", "slt")
-_FLITE_SHARE = 0.35
-
-
-class VoiceError(RuntimeError):
-    """A synthetic voice is missing or failed."""
+VoiceError = synthesizers.VoiceError
+PROGRAMS: dict[str, synthesizers.Synthesizer] = {
+    synthesizer.program: synthesizer
+    for synthesizer in (
+        synthesizers.EspeakNg(),
+        synthesizers.Flite(),
+        synthesizers.Festival(),
+        synthesizers.RHVoice(),
+        synthesizers.Pico(),
+        neural.Hibari(),
+        neural.Kokoro(),
+    )
+}
 
 
 @dataclass(frozen=True)
@@ -42,51 +35,35 @@ class Voice:
     """One way of speaking; draw it once and keep it for a whole utterance."""
 
     program: str
+    """A name of `PROGRAMS`."""
     name: str
     words_per_minute: int
     pitch: int
-    """espeak-ng pitch, 0 to 99; unused by flite."""
+    """0 to 99, 50 is the voice's own; some programs know no pitch."""
 
     @classmethod
-    def draw(cls, rng: random.Random) -> "Voice":
-        """Draw a voice: one in three is flite's."""
-        speed = rng.randint(120, 210)
-        if rng.random() < _FLITE_SHARE:
-            return cls("flite", rng.choice(_FLITE), speed, 50)
-        variant = rng.choice(_VARIANTS)
-        name = rng.choice(_ACCENTS) + (f"+{variant}" if variant else "")
-        return cls("espeak-ng", name, speed, rng.randint(15, 85))
+    def draw(cls, rng: random.Random, program: str) -> "Voice":
+        """Draw one of the program's voices, with a rate and a pitch."""
+        name = PROGRAMS[program].draw(rng)
+        return cls(program, name, rng.randint(120, 210), rng.randint(15, 85))
 
     def speak(self, text: str) -> npt.NDArray[np.float32]:
-        """Speak `text`; single letters are read as letters in upper case, as words in lower case.
+        """Speak `text`; single letters in upper case are read as letters.
 
         Returns:
             Speech, float32 `[n_samples]` at 16 kHz, in [-1, 1], without the silence that programs
             add.
 
         Raises:
-            VoiceError: The program is missing (`apt-get install espeak-ng flite`), failed or
+            VoiceError: The program is missing (its message says where it comes from), failed or
                 returned no sound.
         """
-        if shutil.which(self.program) is None:
-            raise VoiceError(
-                f"{self.program} is not installed; try: apt-get install {self.program}"
-            )
-        done = subprocess.run(self._command(text), capture_output=True, check=False)
-        if done.returncode != 0 or len(done.stdout) < 100:
-            raise VoiceError(
-                f"{self.program} {self.name} could not speak {text!r}: {done.stderr[-200:]!r}"
-            )
-        samples, rate_hz = soundfile.read(io.BytesIO(done.stdout), dtype="float32")
+        synthesizer = PROGRAMS[self.program]
+        if not synthesizer.is_there():
+            raise VoiceError(f"{self.program} is not installed; it comes from {synthesizer.origin}")
+        spelled = re.sub(r"\bA\b", lambda _: synthesizer.letter_a, text)
+        samples, rate_hz = synthesizer.speak(self.name, self.words_per_minute, self.pitch, spelled)
         return trim(soxr.resample(samples, rate_hz, RATE_HZ, quality="HQ").astype(np.float32))
-
-    def _command(self, text: str) -> list[str]:
-        if self.program == "flite":
-            stretch = f"duration_stretch={165 / self.words_per_minute:.3f}"
-            voice = ["-voice", self.name, "--setf", stretch]
-            return ["flite", *voice, "-t", text, "-o", "/dev/stdout"]
-        rate, pitch = str(self.words_per_minute), str(self.pitch)
-        return ["espeak-ng", "-v", self.name, "-s", rate, "-p", pitch, "--stdout", text]
 
 
 def trim(samples: npt.NDArray[np.float32], threshold: float = 0.01) -> npt.NDArray[np.float32]:

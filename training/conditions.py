@@ -1,0 +1,100 @@
+"""The conditions under which a voice is heard: speaker, room, microphone, noise, line, level."""
+
+import numpy as np
+import numpy.typing as npt
+
+from . import augment
+from .corpus import Corpus, Utterance
+from .rooms import draw_room
+from .voices import RATE_HZ
+
+Samples = npt.NDArray[np.float32]
+_N_ROOMS = 150  # simulated once; drawing one for each utterance would cost more than the rest
+
+
+class Conditions:
+    """Draws conditions and applies them; everything drawn comes from the generator that is given.
+
+    Args:
+        corpus: Where noises, recorded rooms and the voices of bystanders come from.
+        seed: Of the simulated rooms.
+    """
+
+    def __init__(self, corpus: Corpus, seed: int) -> None:
+        self._corpus = corpus
+        rows = corpus.utterances
+        self._noises = [row for row in rows if row.kind == "noise"]
+        self._speech = [row for row in rows if row.kind not in ("noise", "room")]
+        rng = np.random.default_rng(seed)
+        self._rooms = [corpus.audio(row) for row in rows if row.kind == "room"]
+        self._n_recorded = len(self._rooms)
+        self._rooms += [draw_room(rng) for _ in range(_N_ROOMS)]
+
+    def apply(self, samples: Samples, rng: np.random.Generator) -> Samples:
+        """Let the utterance be spoken by somebody else, somewhere else, into something else."""
+        if rng.random() < 0.85:
+            samples = augment.change_voice(samples, float(np.exp(rng.uniform(-0.2, 0.2))))
+        before, after = rng.uniform(0.0, 0.5, size=2) * RATE_HZ
+        samples = np.pad(samples, (int(before) + 400, int(after) + 400))
+        if rng.random() < 0.35:
+            samples = augment.reverberate(samples, self._room(rng))
+        samples = self._recorded(self._noisy(samples, rng), rng)
+        return augment.set_level(samples, rng.uniform(-26, 12))
+
+    def noise(self, n_samples: int, rng: np.random.Generator) -> Samples:
+        """Draw noise alone: coloured, recorded, or people talking."""
+        kind = rng.random()
+        if kind < 0.35 or not self._noises:
+            return augment.colored_noise(n_samples, rng.uniform(0, 2), rng)
+        if kind < 0.5:
+            return self._babble(n_samples, rng)
+        return self._stretch(self._pick(self._noises, rng), n_samples, rng)
+
+    def only_noise(self, rng: np.random.Generator) -> Samples:
+        """Draw 0.5 to 6 s in which nobody speaks to us."""
+        n_samples = int(rng.uniform(0.5, 6) * RATE_HZ)
+        return augment.set_level(self.noise(n_samples, rng), rng.uniform(-60, 6))
+
+    def _noisy(self, samples: Samples, rng: np.random.Generator) -> Samples:
+        if rng.random() < 0.55:
+            return augment.add_noise(samples, self.noise(len(samples), rng), rng.uniform(3, 30))
+        # No recording is digitally silent.
+        hiss = augment.colored_noise(len(samples), 1.0, rng)
+        return augment.add_noise(samples, hiss, rng.uniform(35, 60))
+
+    def _recorded(self, samples: Samples, rng: np.random.Generator) -> Samples:
+        """Pass through a microphone and a line."""
+        if rng.random() < 0.3:
+            gains_db = rng.uniform(-6, 6, size=7)
+            highest_hz = rng.uniform(2800, 8000)
+            samples = augment.microphone(samples, gains_db, rng.uniform(30, 350), highest_hz)
+        elif rng.random() < 0.4:
+            samples = augment.tilt(samples, rng.uniform(-0.4, 0.7))
+        if rng.random() < 0.06:
+            samples = augment.clip(samples, rng.uniform(0.15, 0.7))
+        if rng.random() < 0.28:
+            samples = augment.telephone(samples)
+            if rng.random() < 0.3:
+                samples = augment.mu_law(samples)
+        return samples
+
+    def _room(self, rng: np.random.Generator) -> Samples:
+        """Draw a room, one in four times a recorded one."""
+        recorded = self._n_recorded > 0 and rng.random() < 0.25
+        first, end = (0, self._n_recorded) if recorded else (self._n_recorded, len(self._rooms))
+        return self._rooms[rng.integers(first, end)]
+
+    def _babble(self, n_samples: int, rng: np.random.Generator) -> Samples:
+        """Mix three to six bystanders, so that no word of any can be made out."""
+        rows = [self._pick(self._speech, rng) for _ in range(rng.integers(3, 7))]
+        voices = [augment.set_level(self._stretch(row, n_samples, rng), 0.0) for row in rows]
+        return np.asarray(np.sum(voices, axis=0), np.float32)
+
+    def _stretch(self, row: Utterance, n_samples: int, rng: np.random.Generator) -> Samples:
+        """Repeat a recording to a length, from a random start."""
+        repeated = np.resize(self._corpus.audio(row), n_samples)
+        return np.roll(repeated, int(rng.integers(n_samples)))
+
+    @staticmethod
+    def _pick(rows: list[Utterance], rng: np.random.Generator) -> Utterance:
+        return rows[rng.integers(len(rows))]
