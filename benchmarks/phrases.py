@@ -57,6 +57,9 @@ DEFINITIONS = {
     "digits_wer_phrases": "word error rate of digit strings, any number of digits being the "
     "phrase; none is rejected; n: words",
     "digits_wer_greedy": "the same without phrases",
+    "digits_false_rejects": "share of the digit strings that are rejected as such, at the default "
+    "threshold",
+    "digits_false_accepts": "share of commands, books and noise accepted as digit strings there",
     "search_cpu_ms_per_s": "CPU time of the search per second of what was heard; n: recordings",
     "compile_ms": "CPU time to make the graph",
     "nodes": "of the graph",
@@ -144,7 +147,7 @@ def measure(
     figures["not_covered"] = _share(
         [not _is_covered(automaton, one.text, alphabet) for one in heard.commands]
     )
-    figures |= _digits(heard.digits, alphabet)
+    figures |= _digits(heard.digits, heard.commands + heard.others, alphabet)
     n_all = len(commands) + len(books) + len(noise)
     seconds = sum(one.seconds for one in heard.commands + heard.others)
     figures["search_cpu_ms_per_s"] = _one(1000 * spent_s / seconds, n_all)
@@ -272,21 +275,27 @@ def _is_covered(automaton: Automaton, text: str, alphabet: Alphabet) -> bool:
         return False
 
 
-def _digits(digits: Sequence[Heard], alphabet: Alphabet) -> dict[str, Figure | None]:
-    """Score digit strings with and without phrases."""
+def _digits(
+    digits: Sequence[Heard], others: Sequence[Heard], alphabet: Alphabet
+) -> dict[str, Figure | None]:
+    """Score digit strings with and without phrases, and what is none of them."""
     phrases = PhraseDecoder(alphabet, Templates.read(f"{DIGIT_PHRASES}\n{{digit}}+"), reject=0)
     greedy = GreedyDecoder(alphabet)
+    matches = [_match(phrases, one) for one in digits]
     pairs: dict[str, list[tuple[str, str]]] = {"phrases": [], "greedy": []}
-    for one in digits:
-        pairs["phrases"].append((one.text.upper(), _text(_match(phrases, one))))
+    for one, match in zip(digits, matches, strict=True):
+        pairs["phrases"].append((one.text.upper(), _text(match)))
         words, state = greedy.advance(greedy.start(), one.log_probs)
         free = " ".join(word.text for word in (*words, *greedy.finish(state))).upper()
         pairs["greedy"].append((one.text.upper(), free))
     rates = {name: word_error_rate(both) for name, both in pairs.items()}
-    return {
+    found = {
         f"digits_wer_{name}": _one(rate.rate, rate.n_reference) if rate.n_reference else None
         for name, rate in rates.items()
     }
+    found["digits_false_rejects"] = _share(_fits(matches) < REJECT)
+    fits = _fits([_match(phrases, one) for one in others])
+    return found | {"digits_false_accepts": _share(_accepted(fits, REJECT))}
 
 
 def _large(alphabet: Alphabet, heard: Sequence[Heard]) -> dict[str, Figure | None]:

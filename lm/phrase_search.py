@@ -272,25 +272,25 @@ class Search:
         """
         runs: list[Run] = []
         inside, behind = _at(history[-1], node)
-        is_blank, end, frame = behind > inside, len(rows), len(rows)
+        is_blank, end, frame = bool(behind > inside), len(rows), len(rows)
         column = self.graph.columns[node]
         while node != _START:
             frame -= 1
             here, (inside, behind) = inside, _at(history[frame], node)
             if is_blank:
-                is_blank, end = behind > inside, frame
+                is_blank, end = bool(behind > inside), frame
             elif inside + rows[frame][column] != here:  # it was not there before this frame
                 edge = self._entry(history[frame], node)
                 runs.append(Run(node, bool(self.graph.starts_word[edge]), frame, end))
                 node, end = int(self.graph.sources[edge]), frame
                 inside, behind = _at(history[frame], node)
-                is_blank = bool(self.graph.repeats[edge]) or behind > inside
+                is_blank = bool(self.graph.repeats[edge] or behind > inside)
                 column = self.graph.columns[node]
         return runs[::-1]
 
     def _entry(self, scores: Scores, node: int) -> int:
         """Return the edge by which the best path enters a node."""
-        first, last = self.graph.first_edge[node : node + 2].tolist()
+        first, last = int(self.graph.first_edge[node]), int(self.graph.first_edge[node + 1])
         if last == first + 1:
             return first
         inside, behind = np.transpose([_at(scores, one) for one in self.graph.sources[first:last]])
