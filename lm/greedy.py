@@ -116,6 +116,14 @@ class GreedyDecoder:
         self._close(state, words)
         return tuple(words)
 
+    def restart(self, state: GreedyState) -> GreedyState:
+        """Begin a new segment: forget the open word, keep the count of frames."""
+        return GreedyState(n_frames=state.n_frames)
+
+    def n_frames(self, state: GreedyState) -> int:
+        """Return how many frames were decoded since the start."""
+        return state.n_frames
+
     def pending(self, state: GreedyState) -> str:
         """Return the text of the word that is being said, as far as it has been heard."""
         return "".join(self.alphabet.tokens[id_] for id_ in state.open_ids).strip()

@@ -1,0 +1,49 @@
+"""What every decoder does: log-probs in pieces to words, its memory a value.
+
+The streaming side needs no more than this; greedy decoding, the beam search and the search within
+phrases all offer it.
+"""
+
+from typing import Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .alphabet import Alphabet
+from .greedy import SpokenWord
+
+S = TypeVar("S")
+"""A decoder's state: an immutable value that can be pickled and compared."""
+
+
+class Decoder(Protocol[S]):
+    """Turns log-probs into words, incrementally; nothing depends on how the frames are cut.
+
+    A partial is the words that became final, and those of `finish` after `advance` over what is
+    provisional: no call changes a state.
+    """
+
+    @property
+    def alphabet(self) -> Alphabet:
+        """The model's tokens."""
+        ...
+
+    def start(self) -> S:
+        """Return the state before the first frame."""
+        ...
+
+    def advance(self, state: S, log_probs: NDArray[np.float32]) -> tuple[tuple[SpokenWord, ...], S]:
+        """Decode more frames `[n, V]`; return the words that became final, and the state."""
+        ...
+
+    def finish(self, state: S) -> tuple[SpokenWord, ...]:
+        """Return the words that are not final yet, as if the audio ended here."""
+        ...
+
+    def restart(self, state: S) -> S:
+        """Begin a new segment: forget the words, keep the count of frames and what was asked."""
+        ...
+
+    def n_frames(self, state: S) -> int:
+        """Return how many frames were decoded since the start."""
+        ...
