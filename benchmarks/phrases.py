@@ -119,11 +119,7 @@ def measure(
         BenchmarkError: If a file is missing, or the manifest has no commands or nothing else.
         TemplateError: If the phrases cannot be read or spelled.
     """
-    for path in (data / "MANIFEST.tsv", phrases):
-        if not path.is_file():
-            raise BenchmarkError(f"{path} is not there: name the folder of the data manifest (and "
-                                 "a file of phrases)")  # fmt: skip
-    templates = Templates.read(phrases.read_text(encoding="utf-8"), source=phrases.name)
+    templates = _templates(data, phrases)
     alphabet = recognizer.bundle.alphabet
     decoder, compile_ms = _timed(lambda: PhraseDecoder(alphabet, templates, reject=0))
     heard = _hear(recognizer, data, report)
@@ -161,6 +157,15 @@ def measure(
         DEFINITIONS,
         _curve(heard.commands, commands, books, noise),
     )
+
+
+def _templates(data: Path, phrases: Path) -> Templates:
+    """Read the phrases; both files must be there before anything long is begun."""
+    for path in (data / "MANIFEST.tsv", phrases):
+        if not path.is_file():
+            raise BenchmarkError(f"{path} is not there: name the folder of the data manifest (and "
+                                 "a file of phrases)")  # fmt: skip
+    return Templates.read(phrases.read_text(encoding="utf-8"), source=phrases.name)
 
 
 def _hear(recognizer: Recognizer, data: Path, report: Callable[[str], None]) -> Recordings:
