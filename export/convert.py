@@ -1,5 +1,6 @@
 """Checkpoint -> bundle: load, trace, quantize, compare, and only then write."""
 
+import csv
 import importlib.metadata
 import tempfile
 from collections.abc import Callable, Sequence
@@ -11,22 +12,21 @@ import numpy as np
 import numpy.typing as npt
 
 from wav2edge import __version__
-from wav2edge.runtime.acoustic import AcousticModel
 from wav2edge.runtime.audio import Audio
 from wav2edge.runtime.bundle import Bundle
 from wav2edge.runtime.errors import BundleExistsError
 from wav2edge.runtime.normalization import Normalization
-from wav2edge.runtime.session import open_session
 
 from .checkpoint import Checkpoint, load_checkpoint
 from .commands import PRECISIONS
 from .errors import ExportError
 from .foreign import silence
-from .graph_file import OPSET, build_graph, matmul_precision
+from .graph_file import OPSET
 from .kinds import position_reach
-from .model_writer import write_model
-from .parity import ParityReport, measure
-from .step_graph import StepGraph
+from .parity import ParityReport
+from .precision import POLICIES
+from .search import search
+from .workshop import Draft, Workshop
 
 Array = npt.NDArray[np.float32]
 # Seconds of audio that the prior of a stream's running normalisation weighs as much as.
@@ -47,6 +47,7 @@ def export(  # noqa: PLR0913  (all but two are keywords with a default)
     *,
     precision: str = "int8",
     verify: Sequence[Path] = (),
+    portable: bool = False,
     force: bool = False,
     revision: str | None = None,
     language: str | None = None,
@@ -59,9 +60,12 @@ def export(  # noqa: PLR0913  (all but two are keywords with a default)
     Args:
         source: A folder in the layout of `transformers`, or a hub id.
         out: The bundle's folder; it must be new or empty, or a bundle with `overwrite`.
-        precision: "int8" (dynamic, every MatMul but the CTC head; convolutions stay float32), or
-            "float32".
+        precision: "int8" (dynamic, every product but the CTC head; convolutions stay float32),
+            "float32", "float16" (for GPUs), another policy of `wav2edge.export.precision`, or
+            "auto": the fastest of them that keeps parity on at least five minutes of speech.
         verify: Recordings to compare on; none: the synthetic clips that come with this package.
+            A `.tsv` file with a column `path` stands for the recordings it lists.
+        portable: Unsigned 8-bit weights, for x86 processors without VNNI.
         force: Write the bundle although it drifted from the checkpoint; its manifest says so.
         revision: Branch, tag or commit on the hub.
         language: Of a multilingual checkpoint (MMS), as its `vocab.json` spells it: "eng". None:
@@ -88,49 +92,34 @@ def export(  # noqa: PLR0913  (all but two are keywords with a default)
     report(f"loading {source}")
     with silence():
         checkpoint = load_checkpoint(source, revision, language)
-    clips = read_clips(verify or default_clips(), checkpoint.rate_hz)
-    step = StepGraph(checkpoint.model)
-    report("tracing and quantizing" if precision == "int8" else "tracing")
+    clips = read_clips(listed(verify) or default_clips(), checkpoint.rate_hz)
     with tempfile.TemporaryDirectory() as folder:
-        model, operators = _traced(checkpoint, step, precision, Path(folder))
-        facts = manifest_facts(checkpoint, precision, operators, clips)
-        facts |= {"reject_below": reject_below}
-        parity = _measure_draft(checkpoint, step, model, facts, clips, report)
-        facts |= {"parity": parity.to_dict(), "forced": _drifted(parity, precision, force=force)}
+        workshop = Workshop(
+            checkpoint, manifest_facts(checkpoint, clips), clips, Path(folder), portable, report
+        )
+        if precision == "auto":
+            draft, table = search(workshop)
+        else:
+            draft, table = workshop.draft(POLICIES[precision]), {}
+        forced = _drifted(draft, force=force)
         report(f"writing {out}")
-        tokens = checkpoint.vocabulary.tokens
-        bundle = Bundle.write(out, facts, model=model, tokens=tokens, overwrite=overwrite)
-    return Exported(bundle, parity)
+        described = {**draft.bundle.manifest.precision, **table}
+        facts = workshop.facts | {"reject_below": reject_below, "precision": described}
+        facts |= {"parity": draft.parity.to_dict(), "forced": forced}
+        bundle = Bundle.write(
+            out,
+            facts,
+            model=draft.bundle.model_path,
+            tokens=checkpoint.vocabulary.tokens,
+            overwrite=overwrite,
+        )
+    return Exported(bundle, draft.parity)
 
 
-def _traced(
-    checkpoint: Checkpoint, step: StepGraph, precision: str, folder: Path
-) -> tuple[Path, dict[str, int]]:
-    """Return the ONNX file, and how many operators of each kind multiply matrices."""
-    with silence():
-        model = build_graph(step, checkpoint.sizes, precision)
-    return write_model(model, folder), matmul_precision(model)
-
-
-def _measure_draft(
-    checkpoint: Checkpoint,
-    step: StepGraph,
-    model: Path,
-    facts: dict[str, Any],
-    clips: Sequence[Array],
-    report: Callable[[str], None],
-) -> ParityReport:
-    """Write the bundle beside its model and compare that with its checkpoint."""
-    tokens = checkpoint.vocabulary.tokens
-    draft = Bundle.write(model.parent / "draft", facts, model=model, tokens=tokens)
-    session = open_session(draft.model_path, threads=1, provider="cpu")
-    return measure(checkpoint, AcousticModel(draft, session), step, clips, report)
-
-
-def _drifted(parity: ParityReport, precision: str, *, force: bool) -> bool:
+def _drifted(draft: Draft, *, force: bool) -> bool:
     """Return whether the graph drifted; that is an error unless the bundle is forced."""
     try:
-        parity.check(precision)
+        draft.parity.check(draft.policy.name)
     except ExportError:
         if not force:
             raise
@@ -138,10 +127,8 @@ def _drifted(parity: ParityReport, precision: str, *, force: bool) -> bool:
     return False
 
 
-def manifest_facts(
-    checkpoint: Checkpoint, precision: str, operators: dict[str, int], clips: Sequence[Array]
-) -> dict[str, Any]:
-    """Return the manifest without parity: what the runtime must know and where it comes from."""
+def manifest_facts(checkpoint: Checkpoint, clips: Sequence[Array]) -> dict[str, Any]:
+    """Return the manifest without precision and parity: what the runtime must know."""
     config, sizes, words = checkpoint.config, checkpoint.sizes, checkpoint.vocabulary
     return {
         "name": checkpoint.name,
@@ -165,26 +152,12 @@ def manifest_facts(
         "do_normalize": checkpoint.do_normalize,
         "group_norm": sizes.kernel is not None,
         "normalization_prior": _prior(checkpoint, clips),
-        "precision": {"name": precision, "layers": _layers(precision), "operators": operators},
+        "precision": {},
         "opset": OPSET,
         "source": checkpoint.source,
         "versions": _versions(),
         "parity": {},
         "forced": False,
-    }
-
-
-def _layers(precision: str) -> dict[str, str]:
-    matrix = (
-        "float32"
-        if precision == "float32"
-        else "int8 weights per output column, uint8 activations per call"
-    )
-    return {
-        "convolution": "float32",
-        "attention product": "float32",
-        "linear": matrix,
-        "CTC head": "float32",
     }
 
 
@@ -212,6 +185,30 @@ def _prior(checkpoint: Checkpoint, clips: Sequence[Array]) -> dict[str, Any] | N
 def default_clips() -> list[Path]:
     """Return the synthetic clips that come with this package."""
     return sorted((Path(__file__).parent / "clips").glob("*.ogg"))
+
+
+def listed(paths: Sequence[Path]) -> list[Path]:
+    """Replace each `.tsv` file by the recordings it lists in its column `path`.
+
+    Paths in it are relative to it.
+
+    Raises:
+        ExportError: It cannot be read, or has no such column.
+    """
+    found: list[Path] = []
+    for path in paths:
+        if path.suffix != ".tsv":
+            found.append(path)
+            continue
+        try:
+            with path.open(newline="", encoding="utf-8") as file:
+                found += [path.parent / row["path"] for row in csv.DictReader(file, delimiter="\t")]
+        except (OSError, KeyError, UnicodeDecodeError) as error:
+            raise ExportError(
+                f"{path} lists no recordings ({type(error).__name__}: {error}): expected a table, "
+                "tab separated, with a column named path"
+            ) from error
+    return found
 
 
 def read_clips(paths: Sequence[Path], rate_hz: int) -> list[Array]:

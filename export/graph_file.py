@@ -4,23 +4,27 @@ Traced by torch, quantized, and put together without a trace of the machine.
 
 The two entry points become the branches of one `If`, chosen by whether there are samples:
 
-    samples [1, n > 0]  -> front:   features              (log_probs and keys come back empty)
-    samples [1, 0]      -> context: log_probs and keys     (features comes back empty)
+    samples [1, n > 0]  -> front:   features                    (all others come back empty)
+    samples [1, 0]      -> context: log_probs, keys and values   (features come back empty)
 
 so one file, one session and one copy of the weights serve both, and a run computes only what was
 asked for.
 """
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
+from wav2edge.runtime.acoustic import new_names, past_names
+
+from .products import Scheme
 from .step_graph import StepGraph
 
 OPSET = 20  # the first with Gelu as one operator; onnxruntime has it since 1.17
@@ -43,27 +47,45 @@ class Sizes:
     """Samples under the first convolution if it is group-normed, else None."""
 
 
-def build_graph(step: StepGraph, sizes: Sizes, precision: str) -> onnx.ModelProto:
-    """Trace both entry points, quantize them if asked, and join them.
+def build_graph(
+    step: StepGraph, sizes: Sizes, *, portable: bool = False, half: bool = False
+) -> onnx.ModelProto:
+    """Trace both entry points, quantize the products that have an integer scheme, and join them.
 
     Args:
-        step: The torch modules, in eval mode, float32.
+        step: The torch modules, in eval mode, float32; each product knows its scheme.
         sizes: Their sizes.
-        precision: "float32", or "int8": dynamic int8 for every MatMul with a constant factor but
-            the CTC head.
+        portable: Unsigned weights: x86 processors without VNNI add signed products in 16 bits,
+            which may overflow.
+        half: Compute in float16; inputs and outputs stay float32.
 
     Returns:
         The model, checked, free of names and paths of the machine; identical input and versions
         give identical bytes.
     """
-    front = _trace(step.front, _front_inputs(sizes), ("features",))
-    context = _trace(step.context, _context_inputs(sizes), ("log_probs", "keys"))
-    if precision == "int8":
-        # The CTC head stays float32: 1 % of the work, and a third of the whole error.
-        front, context = _quantize(front), _quantize(context, keep=_linear_nodes(context)[-1:])
-    model = _join(_clean(front), _clean(context), sizes)
+    entries = (
+        _trace(step.front, _front_inputs(sizes), ("features",)),
+        _trace(step.context, _context_inputs(sizes), ("log_probs", *new_names(sizes.layers))),
+    )
+    schemes = {f"{name}.weight": product.scheme for name, product in step.products().items()}
+    front, context = (
+        _clean(_quantize(entry, _schemes_of(name, schemes), portable=portable))
+        for name, entry in zip(("front", "context"), entries, strict=True)
+    )
+    if half:
+        front, context = _halved(front), _halved(context)
+    model = _join(front, context, sizes)
     onnx.checker.check_model(model)
     return model
+
+
+def _schemes_of(entry: str, schemes: Mapping[str, Scheme]) -> dict[str, Scheme]:
+    """Return one entry's schemes by the names its weights have in the traced graph."""
+    return {
+        name.removeprefix(f"{entry}."): scheme
+        for name, scheme in schemes.items()
+        if name.startswith(f"{entry}.")
+    }
 
 
 def matmul_precision(model: onnx.ModelProto) -> dict[str, int]:
@@ -85,37 +107,53 @@ class _Input:
     dynamic: int | None = None
     """The dimension that varies."""
 
+    @property
+    def free(self) -> dict[int, Any] | None:
+        """What torch.export is told of it."""
+        return None if self.dynamic is None else {self.dynamic: torch.export.Dim.DYNAMIC}
 
-def _front_inputs(sizes: Sizes) -> dict[str, _Input]:
+
+def _front_inputs(sizes: Sizes) -> dict[str, _Input | list[_Input]]:
     # Lengths are drawn apart from each other and from 0 and 1, which torch.export would take for
     # constants.
-    inputs = {"samples": _Input(torch.randn(1, sizes.receptive_field + 7 * sizes.hop + 3), 1)}
+    inputs: dict[str, _Input | list[_Input]] = {
+        "samples": _Input(torch.randn(1, sizes.receptive_field + 7 * sizes.hop + 3), 1)
+    }
     if sizes.kernel is not None:
         inputs["conv0_mean"] = _Input(torch.randn(sizes.kernel))
         inputs["conv0_root"] = _Input(torch.randn(sizes.kernel, sizes.kernel))
     return inputs
 
 
-def _context_inputs(sizes: Sizes) -> dict[str, _Input]:
+def _context_inputs(sizes: Sizes) -> dict[str, _Input | list[_Input]]:
+    # One tensor for each: torch.export would take one that is given twice for the same input.
+    width = sizes.heads * sizes.head_size
     return {
         "frames": _Input(torch.randn(1, sizes.left_frames + 11, sizes.hidden), 1),
-        "kv": _Input(torch.randn(sizes.layers, 2, sizes.heads, 7, sizes.head_size), 3),
+        "past": [_Input(torch.randn(7, width), 0) for _ in past_names(sizes.layers)],
         "hold": _Input(torch.zeros(3), 0),
     }
 
 
 def _trace(
-    module: torch.nn.Module, inputs: Mapping[str, _Input], outputs: tuple[str, ...]
+    module: torch.nn.Module,
+    inputs: Mapping[str, _Input | list[_Input]],
+    outputs: tuple[str, ...],
 ) -> onnx.ModelProto:
-    shapes = {
-        name: None if given.dynamic is None else {given.dynamic: torch.export.Dim.DYNAMIC}
-        for name, given in inputs.items()
-    }
+    examples, shapes, names = {}, {}, []
+    for name, given in inputs.items():
+        if isinstance(given, list):
+            examples[name] = [one.example for one in given]
+            shapes[name] = [one.free for one in given]
+            names += past_names(len(given) // 2)
+        else:
+            examples[name], shapes[name] = given.example, given.free
+            names.append(name)
     program = torch.onnx.export(
         module.eval(),
-        kwargs={name: given.example for name, given in inputs.items()},
+        kwargs=examples,
         dynamic_shapes=shapes,
-        input_names=list(inputs),
+        input_names=names,
         output_names=list(outputs),
         opset_version=OPSET,
         dynamo=True,
@@ -126,35 +164,46 @@ def _trace(
     return program.model_proto
 
 
-def _linear_nodes(model: onnx.ModelProto) -> list[str]:
-    """Name the MatMuls with a constant factor, in order; the last one is the CTC head's."""
-    constants = {tensor.name for tensor in model.graph.initializer}
-    return [
-        node.name
-        for node in model.graph.node
-        if node.op_type == "MatMul" and not constants.isdisjoint(node.input)
-    ]
-
-
-def _quantize(model: onnx.ModelProto, keep: Sequence[str] = ()) -> onnx.ModelProto:
-    """Quantize constant MatMuls: signed 8-bit weights, one scale a column; activations per call.
-
-    The nodes in `keep` stay float32.
-    """
+def _quantize(
+    model: onnx.ModelProto, schemes: Mapping[str, Scheme], *, portable: bool
+) -> onnx.ModelProto:
+    """Quantize the products whose weight has an integer scheme; activations per call."""
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "quantized.onnx"
-        quantize_dynamic(
-            model,
-            path,
-            op_types_to_quantize=["MatMul"],
-            per_channel=True,
-            weight_type=QuantType.QInt8,
-            nodes_to_exclude=list(keep),
-            extra_options={"MatMulConstBOnly": True},
-        )
-        return onnx.load(path)
+    del model.graph.value_info[:]  # some shapes of the trace are wrong, and all are found again
+    chosen: dict[bool, list[str]] = {False: [], True: []}
+    for node in model.graph.node:
+        for scheme in filter(None, map(schemes.get, node.input)):
+            if node.op_type == "MatMul" and scheme.is_integer:
+                chosen[scheme is not Scheme.TENSOR].append(node.name)
+    for per_channel, nodes in chosen.items():
+        if not nodes:
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "quantized.onnx"
+            quantize_dynamic(
+                model,
+                path,
+                op_types_to_quantize=["MatMul"],
+                per_channel=per_channel,
+                weight_type=QuantType.QUInt8 if portable else QuantType.QInt8,
+                nodes_to_quantize=nodes,
+                extra_options={"MatMulConstBOnly": True},
+            )
+            model = onnx.load(path)
+    return model
+
+
+def _halved(model: onnx.ModelProto) -> onnx.ModelProto:
+    from onnxruntime.transformers.float16 import convert_float_to_float16
+    from onnxruntime.transformers.onnx_model import OnnxModel
+
+    halved = OnnxModel(
+        convert_float_to_float16(onnx.shape_inference.infer_shapes(model), keep_io_types=True)
+    )
+    halved.topological_sort()  # the casts of the inputs stand last
+    found: onnx.ModelProto = halved.model
+    return found
 
 
 def _clean(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -174,7 +223,7 @@ def _join(front: onnx.ModelProto, context: onnx.ModelProto, sizes: Sizes) -> onn
     empty = {
         "features": (1, 0, sizes.hidden),
         "log_probs": (1, 0, sizes.vocabulary),
-        "keys": (sizes.layers, 2, sizes.heads, 0, sizes.head_size),
+        **dict.fromkeys(new_names(sizes.layers), (0, sizes.heads * sizes.head_size)),
     }
     inputs = [*front.graph.input, *context.graph.input]
     # The weights stand outside the branches: inside, onnxruntime copies them several times while
@@ -238,8 +287,3 @@ def _branch(
             graph.node.append(helper.make_node("Constant", [], [label], value=tensor))
         graph.output.append(helper.make_tensor_value_info(label, TensorProto.FLOAT, None))
     return graph
-
-
-def serialize(model: onnx.ModelProto) -> bytes:
-    """Return the bytes of `model.onnx`."""
-    return bytes(model.SerializeToString(deterministic=True))

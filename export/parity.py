@@ -9,7 +9,7 @@ not the effect of chunking.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,19 +17,15 @@ import torch
 
 from wav2edge.lm.alphabet import Alphabet
 from wav2edge.lm.scoring import character_error_rate
-from wav2edge.runtime.acoustic import AcousticModel
+from wav2edge.runtime.acoustic import AcousticModel, past_names
 
 from .checkpoint import Checkpoint
 from .errors import ParityError
 from .step_graph import StepGraph
 
-if TYPE_CHECKING:
-    from wav2edge.runtime.session import Session
-
 Array = npt.NDArray[np.float32]
 
 CHUNK_MS, LOOK_AHEAD_MS, LEFT_MS = 640, 320, 4000  # the stepped comparison
-CONTEXT_INPUTS = ("frames", "kv", "hold")
 _FLOOR = -15.0  # log-probs below this are noise of the last float bits
 _TIE = 2e-3
 FLOAT32_DIFFERENCE = 1e-3
@@ -130,35 +126,54 @@ class TorchSession:
         inputs = {
             name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in feeds.items()
         }
-        wanted = CONTEXT_INPUTS if "log_probs" in outputs else inputs.keys() - set(CONTEXT_INPUTS)
-        entry = self._step.context if "log_probs" in outputs else self._step.front
         with torch.no_grad():
-            found = entry(**{name: inputs[name] for name in wanted})
-        return [value.numpy() for value in (found if isinstance(found, tuple) else (found,))]
+            if "log_probs" in outputs:
+                past = [inputs[name] for name in past_names(len(self._step.context.layers))]
+                found = self._step.context(inputs["frames"], past, inputs["hold"])
+            else:
+                found = (self._step.front(**inputs),)
+        return [value.numpy() for value in found]
 
 
-def measure(
-    checkpoint: Checkpoint,
-    exported: AcousticModel,
-    step: StepGraph,
-    clips: Sequence[Array],
-    report: Callable[[str], None] = lambda _: None,
-) -> ParityReport:
-    """Compare an exported graph with its checkpoint.
+class Reference:
+    """What a checkpoint says on some clips, offline and stepped; computed once.
 
-    `clips` are float32 `[n]` each at the checkpoint's rate.
+    Args:
+        checkpoint: The `transformers` model, asked offline.
+        stepped: The torch step graph in float32, driven by the runtime, asked in chunks.
+        clips: float32 `[n]` each, at the checkpoint's rate.
+        report: Told what is being done.
     """
-    session = cast("Session", TorchSession(step))  # the part of it that AcousticModel uses
-    reference = AcousticModel(exported.bundle, session)
-    words = checkpoint.vocabulary
-    alphabet = Alphabet(words.tokens, words.blank_id, words.delimiter_id, words.special_ids)
-    offline, stepped = [], []
-    for i, clip in enumerate(clips):
-        report(f"comparing with the checkpoint, clip {i + 1} of {len(clips)}")
-        logits = checkpoint.logits(torch.from_numpy(clip))
-        offline.append((torch.log_softmax(logits, dim=-1).numpy(), whole(exported, clip)))
-        stepped.append((in_chunks(reference, clip), in_chunks(exported, clip)))
-    return ParityReport(_compare(offline, alphabet), _compare(stepped, alphabet))
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        stepped: AcousticModel,
+        clips: Sequence[Array],
+        report: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        words = checkpoint.vocabulary
+        self._alphabet = Alphabet(
+            words.tokens, words.blank_id, words.delimiter_id, words.special_ids
+        )
+        self._clips = clips
+        self._offline, self._stepped = [], []
+        for i, clip in enumerate(clips):
+            report(f"asking the checkpoint, clip {i + 1} of {len(clips)}")
+            logits = checkpoint.logits(torch.from_numpy(clip))
+            self._offline.append(torch.log_softmax(logits, dim=-1).numpy())
+            self._stepped.append(in_chunks(stepped, clip))
+
+    def compare(
+        self, exported: AcousticModel, report: Callable[[str], None] = lambda _: None
+    ) -> ParityReport:
+        """Compare an exported graph with the checkpoint."""
+        offline, stepped = [], []
+        for i, clip in enumerate(self._clips):
+            report(f"comparing with the checkpoint, clip {i + 1} of {len(self._clips)}")
+            offline.append((self._offline[i], whole(exported, clip)))
+            stepped.append((self._stepped[i], in_chunks(exported, clip)))
+        return ParityReport(_compare(offline, self._alphabet), _compare(stepped, self._alphabet))
 
 
 def whole(model: AcousticModel, clip: Array) -> Array:

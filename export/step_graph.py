@@ -8,10 +8,15 @@ Two modules, exported into one ONNX file (see `wav2edge.runtime.acoustic` for ho
 * `Context`: features -> log-probs, with the keys and values of the past as an input and those of
   the new frames as an output.
 
+Everything is time-major, rows of channels: a convolution is a product over unfolded rows, a layer
+norm runs over what lies together, and keys and values grow at one end, so that the runtime appends
+instead of copying.
+
 Sources: Baevski et al. 2020 (arXiv:2006.11477), section 2; the modules are those of `transformers`,
 checked against it.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -19,7 +24,55 @@ from torch import nn
 from torch.nn import functional
 from torch.nn.utils import parametrize
 
+from .products import Product, unfolded
+
 Tensor = torch.Tensor
+
+
+class Convolution(nn.Module):
+    """One layer of the feature encoder: a product over unfolded rows, a norm, an activation."""
+
+    def __init__(self, layer: Any) -> None:
+        super().__init__()
+        conv = layer.conv
+        self.kernel, self.stride = conv.kernel_size[0], conv.stride[0]
+        weight = conv.weight.permute(2, 1, 0).reshape(-1, conv.out_channels)
+        self.product = Product(weight, conv.bias, repeats=self.kernel)
+        norm = getattr(layer, "layer_norm", None)
+        self.norm = norm if isinstance(norm, nn.LayerNorm) else None
+        self.activation = layer.activation
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """Convolve `[n, in]` -> `[frames, out]`."""
+        hidden = self.product(unfolded(rows, self.kernel, self.stride))
+        return self.finished(hidden if self.norm is None else self.norm(hidden))
+
+    def finished(self, hidden: Tensor) -> Tensor:
+        """Apply the activation."""
+        return torch.as_tensor(self.activation(hidden))
+
+
+class GroupNormConvolution(Convolution):
+    """The first layer of the group-norm kind, with statistics from outside."""
+
+    def __init__(self, layer: Any) -> None:
+        super().__init__(layer)
+        self.group_norm = layer.layer_norm
+
+    def forward(
+        self, rows: Tensor, mean: Tensor | None = None, root: Tensor | None = None
+    ) -> Tensor:
+        """Convolve with given statistics: mean_c = w_c . mean, var_c = |root' w_c|^2.
+
+        The norm is a scale and an offset per channel, and both go into the product.
+        """
+        if mean is None or root is None:
+            raise ValueError("a group-norm front needs conv0_mean and conv0_root")
+        kernels, norm = self.product.weight, self.group_norm
+        scale = norm.weight / torch.sqrt((root.T @ kernels).square().sum(dim=0) + norm.eps)
+        offset = norm.bias - (mean @ kernels) * scale  # a bias of the convolution cancels out
+        taken = unfolded(rows, self.kernel, self.stride)
+        return self.finished(taken @ (kernels * scale) + offset)
 
 
 class Front(nn.Module):
@@ -27,9 +80,13 @@ class Front(nn.Module):
 
     def __init__(self, base: Any) -> None:
         super().__init__()
-        self.convolutions = base.feature_extractor.conv_layers
-        self.projection = base.feature_projection
-        self.group_norm = base.config.feat_extract_norm == "group"
+        layers = list(base.feature_extractor.conv_layers)
+        self.group_norm = isinstance(getattr(layers[0], "layer_norm", None), nn.GroupNorm)
+        first = GroupNormConvolution if self.group_norm else Convolution
+        self.convolutions = nn.ModuleList([first(layers[0]), *map(Convolution, layers[1:])])
+        projection = base.feature_projection
+        self.norm = getattr(projection, "layer_norm", None)
+        self.projection = Product.of(projection.projection)
 
     def forward(
         self, samples: Tensor, conv0_mean: Tensor | None = None, conv0_root: Tensor | None = None
@@ -38,31 +95,13 @@ class Front(nn.Module):
 
         `conv0_mean` `[K]` and `conv0_root` `[K, K]` belong to the group-norm kind.
         """
-        hidden = samples[:, None]
+        rows = samples.reshape(-1, 1)
         for i, layer in enumerate(self.convolutions):
-            hidden = (
-                layer(hidden)
-                if i or not self.group_norm
-                else self._normalized(layer, hidden, conv0_mean, conv0_root)
-            )
-        projected = self.projection(hidden.transpose(1, 2))
-        features: Tensor = projected[0] if isinstance(projected, tuple) else projected
+            given = (conv0_mean, conv0_root) if i == 0 and self.group_norm else ()
+            rows = layer(rows, *given)
+        normed = rows if self.norm is None else self.norm(rows)
+        features: Tensor = self.projection(normed)[None]
         return features
-
-    @staticmethod
-    def _normalized(
-        layer: Any, samples: Tensor, mean: Tensor | None, root: Tensor | None
-    ) -> Tensor:
-        """The first layer with given statistics: mean_c = w_c . mean, var_c = |root' w_c|^2."""
-        if mean is None or root is None:
-            raise ValueError("a group-norm front needs conv0_mean and conv0_root")
-        kernels, norm = layer.conv.weight[:, 0], layer.layer_norm
-        center = kernels @ mean
-        if layer.conv.bias is not None:
-            center = center + layer.conv.bias
-        scale = norm.weight / torch.sqrt((kernels @ root).square().sum(dim=1) + norm.eps)
-        hidden = (layer.conv(samples) - center[:, None]) * scale[:, None] + norm.bias[:, None]
-        return torch.as_tensor(layer.activation(hidden))
 
 
 class Context(nn.Module):
@@ -76,36 +115,37 @@ class Context(nn.Module):
             encoder.pos_conv_embed.conv,
             encoder.pos_conv_embed.activation,
         )
-        self.layers, self.norm, self.head = encoder.layers, encoder.layer_norm, model.lm_head
-        self.projections = nn.ModuleList(fused_projection(layer.attention) for layer in self.layers)
         self.stable = bool(config.do_stable_layer_norm)
-        self.n_heads = int(config.num_attention_heads)
+        self.layers = nn.ModuleList(Layer(layer, stable=self.stable) for layer in encoder.layers)
+        self.norm, self.head = encoder.layer_norm, Product.of(model.lm_head)
         self.left = self.position.kernel_size[0] // 2
         self.right = self.position.kernel_size[0] - 1 - self.left
 
-    def forward(self, frames: Tensor, kv: Tensor, hold: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, frames: Tensor, past: Sequence[Tensor], hold: Tensor) -> tuple[Tensor, ...]:
         """Run the transformer over the frames after the first `left`.
 
         Args:
             frames: float32 `[1, left + n, hidden]`; the first `left` only feed the positional
                 convolution.
-            kv: float32 `[layers, 2, heads, l, d]`, keys and values of the past; l may be 0.
+            past: Keys and values of the left context, layer after layer, float32 `[l, hidden]`
+                each; l may be 0.
             hold: float32 `[h]`; its length says how many of the newest frames stay out of the
                 returned keys and values.
 
         Returns:
-            log_probs `[1, n, vocabulary]` and keys `[layers, 2, heads, n - h, d]`.
+            log_probs `[1, n, vocabulary]`, then keys and values `[n - h, hidden]` of each layer.
         """
-        hidden = frames[:, self.left :] + self._position(frames)
+        hidden = (frames[:, self.left :] + self._position(frames))[0]
         if not self.stable:
             hidden = self.norm(hidden)
-        kept = []
-        for layer, project, past in zip(self.layers, self.projections, kv, strict=True):
-            hidden, new = self._layer(layer, project, hidden, past)
-            kept.append(new[:, :, : new.shape[2] - hold.shape[0]])
+        n_kept = hidden.shape[0] - hold.shape[0]
+        new: list[Tensor] = []
+        for i, layer in enumerate(self.layers):
+            hidden, keys, values = layer(hidden, past[2 * i], past[2 * i + 1])
+            new += [keys[:n_kept], values[:n_kept]]
         if self.stable:
             hidden = self.norm(hidden)
-        return torch.log_softmax(self.head(hidden), dim=-1), torch.stack(kept)
+        return (torch.log_softmax(self.head(hidden), dim=-1)[None], *new)
 
     def _position(self, frames: Tensor) -> Tensor:
         padded = functional.pad(frames.transpose(1, 2), (0, self.right))
@@ -113,41 +153,57 @@ class Context(nn.Module):
         hidden = functional.conv1d(padded, conv.weight, conv.bias, groups=conv.groups)
         return torch.as_tensor(self.activation(hidden).transpose(1, 2))
 
-    def _layer(
-        self, layer: Any, project: nn.Module, hidden: Tensor, past: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        if self.stable:
-            attended, new = self._attend(project, layer.layer_norm(hidden), past)
-            hidden = hidden + layer.attention.out_proj(attended)
-            return hidden + layer.feed_forward(layer.final_layer_norm(hidden)), new
-        attended, new = self._attend(project, hidden, past)
-        hidden = layer.layer_norm(hidden + layer.attention.out_proj(attended))
-        return layer.final_layer_norm(hidden + layer.feed_forward(hidden)), new
 
-    def _attend(self, project: nn.Module, hidden: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
+class Layer(nn.Module):
+    """A transformer layer over rows of frames `[n, hidden]`."""
+
+    def __init__(self, layer: Any, *, stable: bool) -> None:
+        super().__init__()
+        self.stable = stable
+        attention, feed = layer.attention, layer.feed_forward
+        self.n_heads = int(attention.num_heads)
+        self.projection = fused_projection(attention)
+        self.output = Product.of(attention.out_proj)
+        self.norm, self.final_norm = layer.layer_norm, layer.final_layer_norm
+        self.widening = Product.of(feed.intermediate_dense)
+        self.activation = feed.intermediate_act_fn
+        self.narrowing = Product.of(feed.output_dense)
+
+    def forward(self, hidden: Tensor, keys: Tensor, values: Tensor) -> tuple[Tensor, ...]:
+        """Return the hidden rows, and the new keys and values `[n, hidden]`."""
+        normed = self.norm(hidden) if self.stable else hidden
+        query, new_keys, new_values = self.projection(normed).split(hidden.shape[1], dim=1)
+        attended = self._attend(query, torch.cat([keys, new_keys]), torch.cat([values, new_values]))
+        hidden = hidden + self.output(attended)
+        if self.stable:
+            hidden = hidden + self._feed_forward(self.final_norm(hidden))
+        else:
+            hidden = self.norm(hidden)
+            hidden = self.final_norm(hidden + self._feed_forward(hidden))
+        return hidden, new_keys, new_values
+
+    def _attend(self, query: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         """Attend from the new frames to the past and to themselves.
 
         Positions play no part, so the past is a set.
         """
-        n_frames = hidden.shape[1]
-        heads = project(hidden).reshape(n_frames, 3, self.n_heads, -1).permute(1, 2, 0, 3)
-        query, new = heads[0], heads[1:]
-        keys_values = torch.cat([past, new], dim=2)
-        weights = torch.softmax(query @ keys_values[0].transpose(1, 2), dim=-1)
-        attended = (weights @ keys_values[1]).transpose(0, 1)
-        return attended.reshape(1, n_frames, hidden.shape[2]), new
+        queries, keys, values = (
+            rows.reshape(-1, self.n_heads, query.shape[1] // self.n_heads)
+            for rows in (query, keys, values)
+        )
+        weights = torch.softmax(queries.transpose(0, 1) @ keys.permute(1, 2, 0), dim=-1)
+        return (weights @ values.transpose(0, 1)).transpose(0, 1).reshape(query.shape)
+
+    def _feed_forward(self, hidden: Tensor) -> Tensor:
+        narrowed: Tensor = self.narrowing(self.activation(self.widening(hidden)))
+        return narrowed
 
 
-def fused_projection(attention: Any) -> nn.Linear:
+def fused_projection(attention: Any) -> Product:
     """Join the projections to queries, keys and values; the scale of the queries is folded in."""
-    parts, scales = ("q_proj", "k_proj", "v_proj"), (attention.scaling, 1.0, 1.0)
-    linears = [getattr(attention, part) for part in parts]
-    fused = nn.Linear(attention.embed_dim, len(parts) * attention.embed_dim)
-    with torch.no_grad():
-        for name in ("weight", "bias"):
-            scaled = [getattr(x, name) * scale for x, scale in zip(linears, scales, strict=True)]
-            getattr(fused, name).copy_(torch.cat(scaled))
-    return fused
+    parts = ((attention.q_proj, attention.scaling), (attention.k_proj, 1), (attention.v_proj, 1))
+    weights = torch.cat([linear.weight * scale for linear, scale in parts])
+    return Product(weights.T, torch.cat([linear.bias * scale for linear, scale in parts]))
 
 
 class StepGraph:
@@ -155,6 +211,15 @@ class StepGraph:
 
     def __init__(self, model: Any) -> None:
         self.front, self.context = Front(model.base_model).eval(), Context(model).eval()
+
+    def products(self) -> dict[str, Product]:
+        """Return all products by name; "front." and "context." tell them apart."""
+        return {
+            f"{entry}.{name}": module
+            for entry, root in (("front", self.front), ("context", self.context))
+            for name, module in root.named_modules()
+            if isinstance(module, Product)
+        }
 
 
 def fold_weight_norm(module: nn.Module) -> None:

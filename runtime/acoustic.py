@@ -4,8 +4,8 @@ A bundle's `model.onnx` has two entry points, the branches of one `If` on whethe
 
     front     samples (and the normalisation of the first convolution)
               -> features, one row a frame
-    context   features, keys and values of the past, frames to hold back
-              -> log-probs, new keys and values
+    context   features, keys and values of the past for each layer, frames to hold back
+              -> log-probs, new keys and values for each layer
 
     features  [ P past ][ r held back ][ new ]
     log-probs           [      final      ][ h provisional ]
@@ -26,6 +26,7 @@ import numpy.typing as npt
 
 from .bundle import Bundle
 from .frames import Geometry
+from .left_context import LeftContext
 from .normalization import Normalization, NormState
 from .session import Session
 
@@ -35,7 +36,19 @@ Array = npt.NDArray[np.float32]
 # bounded.
 WHOLE_S = 30.0
 STEP_S, LOOK_AHEAD_S, LEFT_S = 20.0, 2.0, 10.0
-_SLICE_S = 5.0  # the front's convolutions run over so much audio at a time
+# The front's convolutions run over so much audio at a time: their output stays in the cache of the
+# processor, and memory does not grow with the step.
+_SLICE_S = 1.0
+
+
+def past_names(n_layers: int) -> tuple[str, ...]:
+    """Name the inputs that hold the left context, float32 `[l, hidden]` each."""
+    return tuple(f"{kind}_{i}" for i in range(n_layers) for kind in ("key", "value"))
+
+
+def new_names(n_layers: int) -> tuple[str, ...]:
+    """Name the outputs that extend the left context, float32 `[n - h, hidden]` each."""
+    return tuple(f"new_{name}" for name in past_names(n_layers))
 
 
 @dataclass(frozen=True)
@@ -46,8 +59,8 @@ class AcousticState:
     """Samples `[n]` that the next frame sees again or that no frame has seen yet."""
     features: Array
     """`[1, P + r, D]`."""
-    keys: Array
-    """Keys and values of the left context, `[layers, 2, heads, l, d]`."""
+    left: LeftContext
+    """Keys and values of the left context."""
     norm: NormState
     n_frames: int
     """Frames finished since the start: the index of the next final one."""
@@ -60,7 +73,7 @@ class AcousticState:
     @property
     def nbytes(self) -> int:
         """Bytes held, without the normalisation's few numbers."""
-        return self.tail.nbytes + self.features.nbytes + self.keys.nbytes
+        return self.tail.nbytes + self.features.nbytes + self.left.nbytes
 
 
 @dataclass(frozen=True)
@@ -88,6 +101,7 @@ class AcousticModel:
         self._session = session
         facts = bundle.manifest
         self.geometry = Geometry(facts.conv_kernels, facts.conv_strides, facts.sample_rate_hz)
+        self._past, self._new = past_names(facts.layers), new_names(facts.layers)
         self._slice_frames = max(1, self.geometry.frames_for(_SLICE_S * 1000))
         self.normalization = Normalization(
             facts.do_normalize,
@@ -109,7 +123,7 @@ class AcousticModel:
         return AcousticState(
             tail=np.zeros(0, np.float32),
             features=np.zeros((1, facts.position_left_frames, facts.hidden_size), np.float32),
-            keys=np.zeros((facts.layers, 2, facts.heads, 0, facts.head_size), np.float32),
+            left=LeftContext.empty(2 * facts.layers, facts.heads * facts.head_size),
             norm=self.normalization.start(facts.normalization_prior if prior else None),
             n_frames=0,
         )
@@ -145,15 +159,18 @@ class AcousticModel:
         if n_frames == 0 or (n_new == 0 and hold == n_frames):
             empty = np.zeros((0, self.bundle.manifest.vocabulary_size), np.float32)
             return AcousticStep(empty, empty, state.n_frames), replace(state, features=features)
-        log_probs, keys = self._session.run(
-            ("log_probs", "keys"),
-            {"frames": features, "kv": state.keys, "hold": np.zeros(hold, np.float32)},
+        # Where nothing will look back, no keys have to come out.
+        unkept = n_frames if left_frames == 0 else hold
+        past = dict(zip(self._past, state.left.arrays(), strict=True))
+        log_probs, *new = self._session.run(
+            ("log_probs", *self._new),
+            {"frames": features, "hold": np.zeros(unkept, np.float32), **past},
         )
-        keys = _newest(state.keys, keys, left_frames)
+        left = state.left.extended(new, left_frames)
         n_final = n_frames - hold
         kept = features[:, features.shape[1] - hold - self.bundle.manifest.position_left_frames :]
         done = AcousticStep(log_probs[0, :n_final], log_probs[0, n_final:], state.n_frames)
-        return done, replace(state, features=kept, keys=keys, n_frames=state.n_frames + n_final)
+        return done, replace(state, features=kept, left=left, n_frames=state.n_frames + n_final)
 
     def unheard(self, before: AcousticState, after: AcousticState) -> AcousticState:
         """Return the state after a step that held no speech.
@@ -202,7 +219,7 @@ class AcousticModel:
                 done, state = self.step(state, audio[:size], hold_frames=hold, left_frames=left)
                 yield done.log_probs
         last = np.concatenate(waiting) if waiting else np.zeros(0, np.float32)
-        yield self.step(state, last, hold_frames=0)[0].log_probs
+        yield self.step(state, last, hold_frames=0, left_frames=0)[0].log_probs
 
     def _front(self, samples: Array, norm: NormState, n_frames: int) -> Array:
         """Run the convolutions over slices, so that memory does not grow with the step."""
@@ -214,13 +231,3 @@ class AcousticModel:
             piece = samples[start : start + self.geometry.n_samples(count)]
             rows += self._session.run(("features",), {"samples": piece[None], **inputs})
         return np.concatenate(rows, axis=1)
-
-
-def _newest(past: Array, new: Array, n_frames: int | None) -> Array:
-    """Return the newest keys and values of both, `n_frames` at most, in one copy."""
-    if n_frames is None:
-        return np.concatenate([past, new], axis=3)
-    n_new = min(new.shape[3], n_frames)
-    n_past = min(past.shape[3], n_frames - n_new)
-    kept = past[:, :, :, past.shape[3] - n_past :], new[:, :, :, new.shape[3] - n_new :]
-    return np.concatenate(kept, axis=3)

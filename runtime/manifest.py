@@ -1,4 +1,4 @@
-"""The manifest of a bundle, schema 1: what the runtime must know of a model and cannot guess."""
+"""The manifest of a bundle, schema 2: what the runtime must know of a model and cannot guess."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -8,7 +8,7 @@ from typing import Any, Self, get_type_hints
 from .errors import ManifestError, SchemaError
 from .frames import Geometry
 
-SCHEMA = 1
+SCHEMA = 2
 
 _LARGEST = 1 << 20  # of any size: what is beyond is no model but an attempt on the memory
 

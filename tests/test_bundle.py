@@ -71,10 +71,10 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
 
 
 def test_the_files_are_as_documented(bundle: Path) -> None:
-    """tokens.txt is a token a line; manifest.json has schema 1 and the size of every other file."""
+    """tokens.txt is a token a line; manifest.json has schema 2 and the size of every other file."""
     assert (bundle / TOKENS_FILE).read_bytes() == b"".join(f"{t}\n".encode() for t in TOKENS)
     manifest = json.loads((bundle / MANIFEST).read_text("utf-8"))
-    assert manifest["schema"] == 1
+    assert manifest["schema"] == 2
     assert {name: facts["bytes"] for name, facts in manifest["files"].items()} == {
         MODEL: len(MODEL_BYTES),
         TOKENS_FILE: (bundle / TOKENS_FILE).stat().st_size,
@@ -218,12 +218,15 @@ def test_windows_line_ends_are_found(bundle: Path) -> None:
         Bundle.read(bundle)
 
 
-@pytest.mark.parametrize(("schema", "remedy"), [(2, "update wav2edge"), (0, "export the model")])
+@pytest.mark.parametrize(
+    ("schema", "remedy"),
+    [(3, "update wav2edge"), (1, "export the model again"), (0, "export the model")],
+)
 def test_another_schema_is_refused(bundle: Path, schema: int, remedy: str) -> None:
     """A manifest of another schema says which, and what to do; nothing else of it is read."""
     (bundle / MANIFEST).write_text(json.dumps({"schema": schema}))
     with pytest.raises(
-        SchemaError, match=f"schema {schema}, this version knows schema 1: {remedy}"
+        SchemaError, match=f"schema {schema}, this version knows schema 2: {remedy}"
     ):
         Bundle.read(bundle)
 

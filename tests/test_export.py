@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import pytest
@@ -35,12 +36,15 @@ from wav2edge.export.errors import (
     UnsupportedCheckpointError,
     WeightsError,
 )
-from wav2edge.export.parity import in_chunks, measure, whole
+from wav2edge.export.parity import Reference, TorchSession, in_chunks, whole
 from wav2edge.export.step_graph import StepGraph
 from wav2edge.lm.alphabet import Alphabet
 from wav2edge.runtime.acoustic import AcousticModel
 from wav2edge.runtime.bundle import Bundle
 from wav2edge.runtime.session import open_session
+
+if TYPE_CHECKING:
+    from wav2edge.runtime.session import Session
 
 HOP, FIELD = 320, 400
 # Lengths chosen to hurt: around one receptive field, around ten hops, and seconds.
@@ -167,7 +171,7 @@ def test_frames_come_out_once_and_in_order(exported: Exports) -> None:
         assert len(step.provisional) == min(
             7, model.geometry.n_frames(min(50_000, 3000 * (i + 1))) - n_seen
         )
-        assert state.keys.shape[3] <= 15
+        assert state.left.n_frames <= 15
     step, state = model.step(state, np.zeros(0, np.float32), hold_frames=0)
     assert n_seen + len(step.log_probs) == model.geometry.n_frames(50_000) == state.n_frames
 
@@ -251,7 +255,10 @@ def test_too_little_speech_does_not_pass_the_int8_gate(
     """Fewer than 200 characters prove nothing: the error says how many there were."""
     checkpoint = load_checkpoint(str(tone_checkpoint))
     clip, _ = soundfile.read(min((tone_checkpoint / "clips").glob("*.wav")), dtype="float32")
-    report = measure(checkpoint, model_of(trained.bundle), StepGraph(checkpoint.model), [clip])
+    stepped = AcousticModel(
+        trained.bundle, cast("Session", TorchSession(StepGraph(checkpoint.model)))
+    )
+    report = Reference(checkpoint, stepped, [clip]).compare(model_of(trained.bundle))
     assert report.offline.agreement == 1.0
     with pytest.raises(ParityError, match="only 20 characters"):
         report.check("int8")

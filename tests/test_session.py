@@ -35,7 +35,8 @@ def context_feeds(n_frames: int, n_past: int, n_held: int) -> dict[str, NDArray[
     """Inputs of the context entry."""
     return {
         "frames": np.zeros((1, LEFT_FRAMES + n_frames, 1), np.float32),
-        "kv": np.zeros((1, 2, 1, n_past, 1), np.float32),
+        "key_0": np.zeros((n_past, 1), np.float32),
+        "value_0": np.zeros((n_past, 1), np.float32),
         "hold": np.zeros(n_held, np.float32),
     }
 
@@ -48,16 +49,16 @@ def test_each_entry_runs_without_the_other(session: Session) -> None:
     samples = np.zeros((1, RECEPTIVE_FIELD), np.float32)
     (features,) = session.run(["features"], {"samples": samples})
     assert features.shape == (1, 1, 1)
-    log_probs, keys = session.run(["log_probs", "keys"], context_feeds(5, 3, 2))
-    assert (log_probs.shape, keys.shape) == ((1, 5, V), (1, 2, 1, 3, 1))
+    log_probs, keys = session.run(["log_probs", "new_key_0"], context_feeds(5, 3, 2))
+    assert (log_probs.shape, keys.shape) == ((1, 5, V), (3, 1))
 
 
 @pytest.mark.parametrize("n_past", [0, 1, 4])
 @pytest.mark.parametrize("n_held", [0, 1, 5])
 def test_empty_state_is_accepted(session: Session, n_past: int, n_held: int) -> None:
     """A cache of no frames and a look-ahead of none are arrays of length 0, and work."""
-    log_probs, keys = session.run(["log_probs", "keys"], context_feeds(5, n_past, n_held))
-    assert (log_probs.shape[1], keys.shape[3]) == (5, 5 - n_held)
+    log_probs, keys = session.run(["log_probs", "new_key_0"], context_feeds(5, n_past, n_held))
+    assert (log_probs.shape[1], keys.shape[0]) == (5, 5 - n_held)
 
 
 def test_views_are_run_like_copies(session: Session) -> None:
@@ -272,8 +273,8 @@ def test_a_cut_model_is_refused(tiny_bundle: Path, tmp_path: Path) -> None:
 
 def test_a_model_of_another_kind_is_refused(session: Session) -> None:
     """A model without our inputs and outputs is refused by the names it lacks."""
-    session.require(inputs=["samples"], outputs=["features", "keys"])
+    session.require(inputs=["samples"], outputs=["features", "new_value_0"])
     with pytest.raises(ModelFormatError, match="lacks input_values, logits"):
         session.require(inputs=["input_values"], outputs=["logits"])
-    assert session.has_input("kv")
+    assert session.has_input("key_0")
     assert not session.has_input("conv0_mean")

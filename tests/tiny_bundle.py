@@ -91,13 +91,15 @@ def tiny_model() -> "onnx.ModelProto":
         helper.make_node("Conv", ["y", "mean_1"], ["z"], strides=[STRIDES[1]]),
         helper.make_node("Transpose", ["z"], ["features_f"], perm=[0, 2, 1]),
         helper.make_node("Identity", ["no_rows"], ["log_probs_f"]),
-        helper.make_node("Identity", ["no_keys"], ["keys_f"]),
+        helper.make_node("Identity", ["no_keys"], ["new_key_0_f"]),
+        helper.make_node("Identity", ["no_keys"], ["new_value_0_f"]),
     ]
     context = [
         helper.make_node("Slice", ["frames", "past", "far", "axis"], ["now"]),
         helper.make_node("Sub", ["now", "loudness"], ["distance"]),
         helper.make_node("Mul", ["distance", "distance"], ["square"]),
         helper.make_node("Mul", ["square", "sharpness"], ["logits"]),
+        helper.make_node("Add", ["key_0", "value_0"], ["kv"]),
         helper.make_node("ReduceSum", ["kv"], ["sum"], keepdims=0),  # the cache is there, and
         helper.make_node("Mul", ["sum", "nothing"], ["zero"]),  # changes nothing
         helper.make_node("Add", ["logits", "zero"], ["all_logits"]),
@@ -106,14 +108,15 @@ def tiny_model() -> "onnx.ModelProto":
         helper.make_node("Shape", ["hold"], ["n_hold"]),
         helper.make_node("Sub", ["n_now", "n_hold"], ["n_kept"]),
         helper.make_node("Slice", ["now", "origin", "n_kept", "axis"], ["kept"]),
-        helper.make_node("Unsqueeze", ["kept", "key_axes"], ["one_key"]),
-        helper.make_node("Concat", ["one_key", "one_key"], ["keys_c"], axis=1),
+        helper.make_node("Squeeze", ["kept", "origin"], ["new_key_0_c"]),
+        helper.make_node("Squeeze", ["kept", "origin"], ["new_value_0_c"]),
         helper.make_node("Identity", ["no_features"], ["features_c"]),
     ]
     outputs = {
         "features": (1, "f", 1),
         "log_probs": (1, "n", len(TOKENS)),
-        "keys": (1, 2, 1, "k", 1),
+        "new_key_0": ("k", 1),
+        "new_value_0": ("k", 1),
     }
     branches = {
         f"{kind}_branch": helper.make_graph(
@@ -131,13 +134,13 @@ def tiny_model() -> "onnx.ModelProto":
         [
             tensor("samples", 1, "n"),
             tensor("frames", 1, "p", 1),
-            tensor("kv", 1, 2, 1, "l", 1),
+            tensor("key_0", "l", 1),
+            tensor("value_0", "l", 1),
             tensor("hold", "h"),
         ],
         [tensor(name, *shape) for name, shape in outputs.items()],
         constants(
             axis=np.array([1]),
-            key_axes=np.array([1, 2]),
             past=np.array([LEFT_FRAMES]),
             origin=np.array([0]),
             far=np.array([2**40]),
@@ -148,7 +151,7 @@ def tiny_model() -> "onnx.ModelProto":
             loudness=np.arange(len(TOKENS), dtype=np.float32) / 10,
             sharpness=np.float32(-SHARPNESS * 100),
             no_rows=np.zeros((1, 0, len(TOKENS)), np.float32),
-            no_keys=np.zeros((1, 2, 1, 0, 1), np.float32),
+            no_keys=np.zeros((0, 1), np.float32),
             no_features=np.zeros((1, 0, 1), np.float32),
         ),
     )
