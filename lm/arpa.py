@@ -123,6 +123,20 @@ class ArpaModel:
         return state
 
 
+def scan_unigrams(path: Path) -> Iterator[tuple[str, float]]:
+    """Yield the words of an ARPA file that is known to be good, with their log-probabilities."""
+    with path.open(encoding="utf-8", errors="replace", newline="\n") as file:
+        for line in file:
+            if line.startswith("\\1-grams:"):
+                break
+        for line in file:
+            fields = [part for part in line.strip().replace("\t", " ").split(" ") if part]
+            if line.startswith("\\"):
+                return
+            if fields:
+                yield fields[1], float(fields[0])
+
+
 def _decoded(contents: bytes, path: Path) -> str:
     try:
         return contents.decode("utf-8")

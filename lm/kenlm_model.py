@@ -14,14 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from .alphabet import Alphabet
-from .errors import (
-    KenlmMissingError,
-    LanguageModelFormatError,
-    LanguageModelNotFoundError,
-    WordListError,
-)
-from .ngram import GZIP, LARGEST_OWN, LMState, read_bytes
-from .vocabulary import END, SPECIAL, START, UNKNOWN, Vocabulary
+from .arpa import scan_unigrams
+from .errors import KenlmMissingError, LanguageModelFormatError, WordListError
+from .ngram import GZIP, LARGEST_OWN, LMState, read_bytes, read_word_list
+from .vocabulary import END, START, UNKNOWN, Vocabulary
 
 LISTS = ("words.txt", "unigrams.txt")
 """What the word list beside a binary may be called, besides `NAME.words.txt`."""
@@ -105,11 +101,11 @@ def open_binary(path: Path, alphabet: Alphabet | None, *, words: Path | None) ->
     """Map a binary; see `load_language_model`."""
     model, new_state = _open(path, path)
     listed = _listed(path, words)
-    known = [word for word in _word_list(listed) if word in model]
-    n_listed = sum(1 for _ in _word_list(listed))
-    if len(known) < _BELONGING * n_listed or not known:
+    said = read_word_list(listed)
+    known = [word for word in said if word in model]
+    if len(known) < _BELONGING * len(said) or not known:
         raise WordListError(
-            f"of the {n_listed} words in {listed} the model {path} knows {len(known)}: expected "
+            f"of the {len(said)} words in {listed} the model {path} knows {len(known)}: expected "
             "the list of its own words, in its own spelling (upper or lower case counts); "
             "wav2edge lm build writes one, or take the words of the 1-grams of its ARPA file"
         )
@@ -138,8 +134,8 @@ def _from_arpa(path: Path, source: Path, alphabet: Alphabet | None) -> KenlmMode
     _kenlm(source)  # before the whole file is read for nothing
     _refuse_no_numbers(path, source)
     model, new_state = _open(path, source)
-    unigrams = _unigrams(path)
-    return KenlmModel(model, new_state, Vocabulary.of(unigrams, alphabet, source=str(source)))
+    vocabulary = Vocabulary.of(scan_unigrams(path), alphabet, source=str(source))
+    return KenlmModel(model, new_state, vocabulary)
 
 
 def _kenlm(path: Path) -> Any:  # noqa: ANN401  (a module without types)
@@ -184,26 +180,6 @@ def _listed(path: Path, words: Path | None) -> Path:
     )
 
 
-def _word_list(path: Path) -> Iterator[str]:
-    """Yield the words of a list, one a line."""
-    try:
-        text = read_bytes(path).decode("utf-8-sig")
-    except LanguageModelNotFoundError as error:
-        raise WordListError(f"there is no word list {path}: expected one word a line") from error
-    except UnicodeDecodeError as error:
-        raise WordListError(f"{path} is no UTF-8: expected one word a line") from error
-    seen = set()
-    for number, line in enumerate(text.split("\n"), start=1):
-        word = line.strip(" \r")
-        if " " in word or "\t" in word:
-            raise WordListError(
-                f"{path}, line {number}: found {word[:60]!r}, expected one word and nothing else"
-            )
-        if word and word not in SPECIAL and word not in seen:
-            seen.add(word)
-            yield word
-
-
 def _refuse_no_numbers(path: Path, source: Path) -> None:
     """Refuse an ARPA file with NaN or infinity for a log-probability, as KenLM does not always."""
     n_lines, rest = 0, b"\n"
@@ -219,17 +195,3 @@ def _refuse_no_numbers(path: Path, source: Path) -> None:
                 )
             rest = block[-8:]
             n_lines += block.count(b"\n", 0, len(block) - len(rest))
-
-
-def _unigrams(path: Path) -> Iterator[tuple[str, float]]:
-    r"""Yield the words of an ARPA file that KenLM has read, with their log-probabilities."""
-    with path.open(encoding="utf-8", errors="replace", newline="\n") as file:
-        for line in file:
-            if line.startswith("\\1-grams:"):
-                break
-        for line in file:
-            fields = line.replace("\t", " ").split()
-            if line.startswith("\\"):
-                return
-            if fields:
-                yield fields[1], float(fields[0])

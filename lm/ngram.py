@@ -19,8 +19,9 @@ from .errors import (
     LanguageModelNotFoundError,
     LanguageModelReadError,
     TruncatedLanguageModelError,
+    WordListError,
 )
-from .vocabulary import Vocabulary
+from .vocabulary import SPECIAL, Vocabulary
 
 LMState = tuple[str, ...]
 """What a model remembers of the words before: the last `order` - 1 at most, in its own spelling.
@@ -144,6 +145,31 @@ def read_bytes(path: Path, most: int = -1) -> bytes:
             f"{path} cannot be read ({error.strerror or error}): expected a file with a language "
             "model"
         ) from error
+
+
+def read_word_list(path: Path) -> list[str]:
+    """Read a list of words, one a line; each comes once, `<s>`, `</s>` and `<unk>` not at all.
+
+    Raises:
+        WordListError: If there is no such list, or it is something else.
+        LanguageModelReadError: If the system does not let it be read.
+    """
+    try:
+        text = read_bytes(path).decode("utf-8-sig")
+    except LanguageModelNotFoundError as error:
+        raise WordListError(f"there is no word list {path}: expected one word a line") from error
+    except UnicodeDecodeError as error:
+        raise WordListError(f"{path} is no UTF-8: expected one word a line") from error
+    words: dict[str, None] = {}
+    for number, line in enumerate(text.split("\n"), start=1):
+        word = line.strip(" \r")
+        if " " in word or "\t" in word:
+            raise WordListError(
+                f"{path}, line {number}: found {word[:60]!r}, expected one word and nothing else"
+            )
+        if word and word not in SPECIAL:
+            words[word] = None
+    return list(words)
 
 
 def _look(path: Path) -> tuple[bytes, bool]:
