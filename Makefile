@@ -4,6 +4,7 @@
 PYTHON ?= python3
 DEMO := .venv-demo
 TEST := .venv-test
+REFERENCE := .venv-pyctcdecode
 PIP := --disable-pip-version-check install --quiet
 
 VOICES := espeak-ng flite festival festvox-kallpc16k festvox-kdlpc16k festvox-us-slt-hts
@@ -16,7 +17,7 @@ export AUDIO
 demo: $(DEMO)/installed  ## transcribe with the embedded model; AUDIO=path takes another recording
 	@$(DEMO)/bin/wav2edge demo $${AUDIO:+"$$AUDIO"}
 
-test: lint voices microphone  ## lint, types, tests
+test: lint voices microphone pyctcdecode  ## lint, types, tests
 	$(TEST)/bin/pytest
 
 lint: $(TEST)/installed
@@ -28,7 +29,7 @@ format: $(TEST)/installed
 	$(TEST)/bin/ruff check --fix
 	$(TEST)/bin/ruff format
 
-coverage: $(TEST)/installed voices microphone
+coverage: $(TEST)/installed voices microphone pyctcdecode
 	$(TEST)/bin/coverage run -m pytest
 	$(TEST)/bin/coverage report
 
@@ -44,6 +45,17 @@ $(TEST)/installed: pyproject.toml constraints.txt
 	@echo "installing wav2edge[export,train,bench,mic,vad,dev] within constraints.txt"
 	@$(TEST)/bin/python -m pip $(PIP) --constraint constraints.txt --editable ".[export,train,bench,mic,vad,dev]"
 	@touch $@
+
+# pyctcdecode, which the beam search is compared with, needs numpy 1, so it lives apart; kenlm is
+# built from source (a minute, g++ and cmake). Where that fails the comparison is skipped.
+pyctcdecode:
+	@if [ ! -e $(REFERENCE)/installed ]; then \
+	  echo "making $(REFERENCE)"; \
+	  { $(PYTHON) -m venv --clear $(REFERENCE) \
+	    && $(REFERENCE)/bin/python -m pip $(PIP) "numpy==1.26.*" "pyctcdecode==0.5.0" kenlm \
+	    && touch $(REFERENCE)/installed; } \
+	    || echo "could not make $(REFERENCE): the comparison with pyctcdecode is skipped"; \
+	fi
 
 define fresh
 $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "wav2edge needs Python 3.11 or newer; found " + sys.version.split()[0] + ": make PYTHON=python3.x")'
@@ -84,5 +96,5 @@ else echo "of $(1) something is missing: tests that need it are skipped"; fi
 endef
 
 clean:
-	rm -rf .venv-demo .venv-test build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
+	rm -rf .venv-demo .venv-test .venv-pyctcdecode build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
 	find benchmarks export lm runtime tests training wav2edge -name __pycache__ -type d -prune -exec rm -rf {} +

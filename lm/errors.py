@@ -36,6 +36,18 @@ class DecoderError(Wav2EdgeError, ValueError):
     """An option of a decoder, or a state handed to it, means nothing to it."""
 
 
+class DecoderFolderError(Wav2EdgeError, ValueError):
+    """A folder that `pyctcdecode` is said to have written cannot be used."""
+
+
+class DecoderFolderNotFoundError(Wav2EdgeError, FileNotFoundError):
+    """Such a folder, or a file that it needs, is not there."""
+
+
+class PyctcdecodeMissingError(Wav2EdgeError, ImportError):
+    """The package pyctcdecode, which was asked for, is not installed."""
+
+
 # --- language models -----------------------------------------------------------------------------
 
 
