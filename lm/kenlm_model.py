@@ -16,11 +16,8 @@ from typing import Any
 from .alphabet import Alphabet
 from .arpa import scan_unigrams
 from .errors import KenlmMissingError, LanguageModelFormatError, WordListError
-from .ngram import GZIP, LARGEST_OWN, LMState, read_bytes, read_word_list
+from .ngram import GZIP, LARGEST_OWN, LMState, read_bytes, read_word_list, word_list_of
 from .vocabulary import END, START, UNKNOWN, Vocabulary
-
-LISTS = ("words.txt", "unigrams.txt")
-"""What the word list beside a binary may be called, besides `NAME.words.txt`."""
 
 _KEPT = 200_000  # of KenLM's states; then all are forgotten and made again as they are needed
 _BELONGING = 0.9  # of a list's words that the model must know
@@ -100,7 +97,7 @@ class KenlmModel:
 def open_binary(path: Path, alphabet: Alphabet | None, *, words: Path | None) -> KenlmModel:
     """Map a binary; see `load_language_model`."""
     model, new_state = _open(path, path)
-    listed = _listed(path, words)
+    listed = word_list_of(path, words)
     said = read_word_list(listed)
     known = [word for word in said if word in model]
     if len(known) < _BELONGING * len(said) or not known:
@@ -163,21 +160,6 @@ def _open(path: Path, source: Path) -> tuple[Any, Callable[[], Any]]:
         raise LanguageModelFormatError(
             f"KenLM cannot read {source}: {why[-300:]}. Copy the file again, or make it again"
         ) from error
-
-
-def _listed(path: Path, words: Path | None) -> Path:
-    """Return where the word list of a binary is."""
-    if words is not None:
-        return words
-    beside = [path.with_suffix(".words.txt"), *(path.with_name(name) for name in LISTS)]
-    for candidate in beside:
-        if candidate.is_file():
-            return candidate
-    raise WordListError(
-        f"{path} is a KenLM binary, which does not give away its words, and there is no list of "
-        f"them beside it ({', '.join(one.name for one in beside)}): expected one word a line; "
-        "wav2edge lm build writes one"
-    )
 
 
 def _refuse_no_numbers(path: Path, source: Path) -> None:

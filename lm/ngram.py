@@ -33,6 +33,8 @@ LARGEST_OWN = 5 << 20
 GZIP = b"\x1f\x8b"
 KENLM = b"mmap lm http://kheafield.com/code"
 
+_LISTS = ("words.txt", "unigrams.txt")  # beside a binary, besides NAME.words.txt
+
 
 class LanguageModel(Protocol):
     """An n-gram model over words as the alphabet spells them.
@@ -170,6 +172,25 @@ def read_word_list(path: Path) -> list[str]:
         if word and word not in SPECIAL:
             words[word] = None
     return list(words)
+
+
+def word_list_of(path: Path, words: Path | None) -> Path:
+    """Return where the word list of a binary is: as named, or beside it.
+
+    Raises:
+        WordListError: If there is none beside it.
+    """
+    if words is not None:
+        return words
+    beside = [path.with_suffix(".words.txt"), *(path.with_name(name) for name in _LISTS)]
+    for candidate in beside:
+        if candidate.is_file():
+            return candidate
+    raise WordListError(
+        f"{path} is a KenLM binary, which does not give away its words, and there is no list of "
+        f"them beside it ({', '.join(one.name for one in beside)}): expected one word a line; "
+        "wav2edge lm build writes one"
+    )
 
 
 def _look(path: Path) -> tuple[bytes, bool]:

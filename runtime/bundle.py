@@ -4,6 +4,7 @@ r"""A model bundle: a folder with all that a device needs, checked before anythi
     model.onnx      the network
     model.onnx.data its weights, if it has more than 2 GB
     tokens.txt      one token a line, UTF-8, "\n" only; a token's id is its line, from 0
+    lm/             a language model and, with a binary, its word list (`attachment.py`), if any
 
 A bundle may come from a stranger: it is data and never code (no pickle), nothing outside its
 folder is opened, and what does not fit is refused before the model is loaded. Hashes guard against
@@ -15,7 +16,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -72,7 +73,9 @@ class Bundle:
         if not (folder / MANIFEST).exists() and is_onnx_asr(folder):
             return cls(folder, *_foreign(folder))
         manifest = Manifest.from_json(_manifest_of(folder), source=str(folder / MANIFEST))
-        for required in (MODEL, TOKENS):
+        said = manifest.language_model
+        attached = () if said is None else filter(None, (said.file, said.words))
+        for required in (MODEL, TOKENS, *attached):
             if required not in manifest.files:
                 raise ManifestError(
                     f"{folder / MANIFEST} does not list {required} under files: export the model "
@@ -134,6 +137,58 @@ class Bundle:
             shutil.rmtree(draft, ignore_errors=True)
             raise
         return replace(checked, folder=folder)
+
+    def amended(
+        self,
+        facts: Mapping[str, Any],
+        *,
+        add: Mapping[str, bytes | Path] | None = None,
+        remove: Collection[str] = (),
+    ) -> Self:
+        """Change a bundle where it is: a reader finds it as it was or as it will be, no mixture.
+
+        Args:
+            facts: What shall stand in the manifest.
+            add: Files by their names; one that is listed already is the same file.
+            remove: Files by their names.
+
+        Returns:
+            The bundle as `read` finds it.
+
+        Raises:
+            BundleError: As `read` and `write` do; then nothing has changed.
+            OSError: If the disk does not take it; then nothing has changed.
+        """
+        path = self.folder / MANIFEST
+        found = json.loads(_manifest_of(self.folder))
+        files = {name: said for name, said in found["files"].items() if name not in remove}
+        fresh = {name: body for name, body in (add or {}).items() if name not in found["files"]}
+        draft = path.with_name(f".{MANIFEST}.{secrets.token_hex(4)}")
+        places = {name: _inside(self.folder, name) for name in (*fresh, *remove)}
+        try:
+            for name, body in fresh.items():
+                files[name] = _put(places[name], body)
+            text = json.dumps({**found, **facts, "files": files}, indent=1, ensure_ascii=False)
+            Manifest.from_json(text.encode(), source=str(path))
+            _put(draft, text.encode() + b"\n")
+            draft.replace(path)
+        except BaseException:
+            draft.unlink(missing_ok=True)
+            self._drop(places[name] for name in fresh)
+            raise
+        self._drop(places[name] for name in remove)
+        return type(self).read(self.folder)
+
+    def _drop(self, paths: Iterable[Path]) -> None:
+        """Delete files, and the folders that are empty without them."""
+        for path in paths:
+            path.unlink(missing_ok=True)
+            if (
+                path.parent != self.folder
+                and path.parent.is_dir()
+                and not any(path.parent.iterdir())
+            ):
+                path.parent.rmdir()
 
 
 def _foreign(folder: Path) -> tuple[Manifest, Alphabet]:

@@ -196,6 +196,9 @@ def _described(bundle: "Bundle") -> Iterator[str]:
     yield f"  parity     {_flat(facts.parity) or 'not measured'}"
     yield f"  source     {_flat(facts.source)}"
     yield f"  made with  {_flat(facts.versions)}, opset {facts.opset}"
+    if facts.language_model is not None:
+        options = _flat(facts.language_model.options) or "default options"
+        yield f"  language   {facts.language_model.file}, {options}"
     for name, file in facts.files.items():
         yield f"  file       {name}, {file.bytes} bytes, SHA-256 {file.sha256[:16]}..."
 

@@ -22,6 +22,18 @@ class FileFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class LanguageModelFacts:
+    """The language model that a bundle carries."""
+
+    file: str
+    """Its name among the bundle's files: ARPA, gzipped or not, or a KenLM binary."""
+    words: str | None
+    """The name of a binary's word list."""
+    options: dict[str, Any]
+    """How a beam search weighs it: some of `BeamOptions`, by name."""
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """The facts of one model; every key of `manifest.json` but `schema`.
 
@@ -77,6 +89,8 @@ class Manifest:
     """What text has in place of the word delimiter."""
     layout: str = "wav2edge"
     """`wav2edge`: the graph steps and streams; `onnx-asr`: it sees a recording as a whole."""
+    language_model: LanguageModelFacts | None = None
+    """None: the bundle has none, and is decoded greedily unless one is named."""
 
     @classmethod
     def from_json(cls, text: bytes, *, source: str) -> Self:
@@ -220,6 +234,16 @@ def _files(value: object) -> dict[str, FileFacts]:
     return facts
 
 
+def _language_model(value: object) -> LanguageModelFacts | None:
+    if value is None:
+        return None
+    entry = _object(value)
+    if not {"file", "words", "options"} <= set(entry):
+        raise _Mismatch("file, words and options")
+    words = None if entry["words"] is None else _text(entry["words"])
+    return LanguageModelFacts(_text(entry["file"]), words, _object(entry["options"]))
+
+
 _READERS: Mapping[object, Callable[[object], object]] = {
     str: _text,
     int: _whole,
@@ -230,6 +254,7 @@ _READERS: Mapping[object, Callable[[object], object]] = {
     dict[str, Any]: _object,
     dict[str, Any] | None: _object_or_none,
     dict[str, FileFacts]: _files,
+    LanguageModelFacts | None: _language_model,
 }
 
 

@@ -52,8 +52,9 @@ def parser() -> argparse.ArgumentParser:
     """Build the parser of the whole command line; no heavy library is loaded for it."""
     from wav2edge.benchmarks import commands as benchmark_commands
     from wav2edge.export import commands as export_commands
+    from wav2edge.lm import commands as lm_commands
+    from wav2edge.runtime import attachment, demo, listen
     from wav2edge.runtime import commands as runtime_commands
-    from wav2edge.runtime import demo, listen
 
     whole: argparse.ArgumentParser = _Parser(
         prog="wav2edge",
@@ -63,6 +64,8 @@ def parser() -> argparse.ArgumentParser:
     subparsers = whole.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for home in (runtime_commands, listen, export_commands, benchmark_commands, demo):
         home.add_parsers(subparsers)
+    kinds = lm_commands.add_parsers(subparsers, attachment.alphabet_of)
+    attachment.add_parsers(kinds)
     return whole
 
 
