@@ -176,10 +176,15 @@ def _described(bundle: "Bundle") -> Iterator[str]:
     special = " ".join(alphabet.tokens[id_] for id_ in alphabet.special_ids)
     yield f"bundle       {bundle.folder}"
     yield f"  name       {facts.name}" + (" (forced: parity was not reached)" * facts.forced)
-    yield (
-        f"  kind       {facts.model_type}, {facts.layers} layers of {facts.hidden_size}, "
-        f"{facts.heads} heads, {', '.join(norms)}"
-    )
+    if facts.layers:
+        yield (
+            f"  kind       {facts.model_type}, {facts.layers} layers of {facts.hidden_size}, "
+            f"{facts.heads} heads, {', '.join(norms)}"
+        )
+    else:
+        yield f"  kind       {facts.model_type}, of which its files tell no more"
+    if facts.layout != "wav2edge":
+        yield f"  layout     {facts.layout}: whole recordings alone, no streams"
     yield (
         f"  vocabulary {alphabet.size} tokens, blank {alphabet.tokens[alphabet.blank_id]}, word "
         f"delimiter {delimiter}, never heard: {special or 'none'}"
@@ -192,10 +197,10 @@ def _described(bundle: "Bundle") -> Iterator[str]:
         f"  field      {facts.receptive_field_samples} samples, "
         f"{1000 * facts.receptive_field_samples / rate_hz:g} ms"
     )
-    yield f"  precision  {_flat(facts.precision)}"
+    yield f"  precision  {_flat(facts.precision) or 'not told'}"
     yield f"  parity     {_flat(facts.parity) or 'not measured'}"
-    yield f"  source     {_flat(facts.source)}"
-    yield f"  made with  {_flat(facts.versions)}, opset {facts.opset}"
+    yield f"  source     {_flat(facts.source) or 'not told'}"
+    yield f"  made with  {_flat(facts.versions) or 'not told'}, opset {facts.opset or 'not told'}"
     if facts.language_model is not None:
         options = _flat(facts.language_model.options) or "default options"
         yield f"  language   {facts.language_model.file}, {options}"

@@ -36,7 +36,7 @@ BLANK, SPACE = "<blk>", "\u2581"
 WHOLE_S = 30.0
 _STEP_S, _AHEAD_S, _LEFT_S = 20.0, 2.0, 10.0
 
-_RATE_HZ = 16_000  # onnx-asr runs every model of this type at it
+RATE_HZ = 16_000  # onnx-asr runs every model of this type at it
 _KERNELS, _STRIDES = (10, 3, 3, 3, 3, 2, 2), (5, 2, 2, 2, 2, 2, 2)  # of every published model
 _SPECIAL = ("<s>", "</s>", "<unk>", "<pad>")
 _LARGEST_CONFIG = 1 << 20  # bytes; theirs have a hundred
@@ -119,19 +119,19 @@ def read_facts(folder: Path) -> tuple[Manifest, Alphabet]:
         ManifestError: `config.json` gives a subsampling factor that cannot be.
     """
     factor = json.loads((folder / CONFIG).read_bytes()).get("subsampling_factor", 320)
-    if isinstance(factor, bool) or not isinstance(factor, int) or not 0 < factor <= _RATE_HZ:
+    if isinstance(factor, bool) or not isinstance(factor, int) or not 0 < factor <= RATE_HZ:
         raise ManifestError(
             f"{folder / CONFIG}: subsampling_factor is {factor!r}, expected samples a frame, 320"
         )
     alphabet = _alphabet(folder / VOCABULARY)
-    known = factor == Geometry(_KERNELS, _STRIDES, _RATE_HZ).hop
+    known = factor == Geometry(_KERNELS, _STRIDES, RATE_HZ).hop
     kernels, strides = (_KERNELS, _STRIDES) if known else ((factor,), (factor,))
-    geometry = Geometry(kernels, strides, _RATE_HZ)
+    geometry = Geometry(kernels, strides, RATE_HZ)
     manifest = Manifest(
         name=folder.resolve().name,
         model_type=MODEL_TYPE,
         layout=LAYOUT,
-        sample_rate_hz=_RATE_HZ,
+        sample_rate_hz=RATE_HZ,
         conv_kernels=kernels,
         conv_strides=strides,
         receptive_field_samples=geometry.receptive_field,

@@ -18,12 +18,13 @@ from numpy.typing import NDArray
 
 from wav2edge.lm.greedy import GreedyDecoder, SpokenWord
 
-from .acoustic import AcousticModel
+from .acoustic import AcousticModel, new_names, past_names
 from .audio import Audio, Samples
 from .bundle import MANIFEST, Bundle
 from .endpoint import ENDPOINTS, Endpointer, EndpointOptions
-from .errors import AudioError, BundleNotFoundError, OptionsError
+from .errors import AudioError, BundleNotFoundError, OfflineOnlyError, OptionsError
 from .live_model import LiveModel
+from .onnx_asr import LAYOUT, WholeModel
 from .segmenter import Segmenter, timed
 from .session import Provider, Session, open_session
 from .stream import LATENCIES, Stream, StreamOptions, StreamState
@@ -82,15 +83,10 @@ class Recognizer:
     """
 
     def __init__(self, bundle: Bundle, session: Session) -> None:
-        statistics = ["conv0_mean", "conv0_root"] if bundle.manifest.group_norm else []
-        session.require(
-            inputs=["samples", "frames", "kv", "hold", *statistics],
-            outputs=["features", "log_probs", "keys"],
-        )
         self.bundle = bundle
         self.providers = session.providers
         """What runs the model, most preferred first."""
-        self._model = AcousticModel(bundle, session)
+        self._model = _model(bundle, session)
         pause_frames = self._model.geometry.frames_for(PAUSE_S * 1000)
         self._decoder = GreedyDecoder(bundle.alphabet, pause_frames=pause_frames)
         self._vad: Vad | None = None
@@ -166,12 +162,19 @@ class Recognizer:
                 in another: the new one goes on as that one would.
 
         Raises:
+            OfflineOnlyError: If the model's layout has no streaming.
             OptionsError: If a preset is unknown or a duration cannot be, or the detector does not
                 know the model's rate.
             SampleRateError: If the rate is none that audio has.
             StateError: If the state is none, or one of another model, version, or options.
             VadMissingError: If `vad` is asked for and not installed.
         """
+        if isinstance(self._model, WholeModel):
+            raise OfflineOnlyError(
+                f"{self.bundle.folder} is in the layout of onnx-asr, whose graph sees a recording "
+                "as a whole and cannot stream: export the checkpoint with wav2edge export (its own "
+                "layout) to stream it; transcribe works as it is"
+            )
         options = _preset(latency, LATENCIES, StreamOptions, "latency")
         rules = _preset(endpoint, ENDPOINTS, EndpointOptions, "endpoint")
         geometry = self._model.geometry
@@ -196,6 +199,19 @@ class Recognizer:
             words, state = self._decoder.advance(state, log_probs)
             yield words
         yield self._decoder.finish(state)
+
+
+def _model(bundle: Bundle, session: Session) -> AcousticModel | WholeModel:
+    """Put a bundle's model behind the driver of its layout."""
+    facts = bundle.manifest
+    if facts.layout == LAYOUT:
+        return WholeModel(facts, session)
+    statistics = ["conv0_mean", "conv0_root"] if facts.group_norm else []
+    session.require(
+        inputs=["samples", "frames", *past_names(facts.layers), "hold", *statistics],
+        outputs=["features", "log_probs", *new_names(facts.layers)],
+    )
+    return AcousticModel(bundle, session)
 
 
 def _preset(
