@@ -6,6 +6,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from . import decoder_commands
+
 if TYPE_CHECKING:
     from wav2edge.runtime.recognizer import Recognizer
     from wav2edge.runtime.stream import StreamOptions
@@ -25,6 +27,7 @@ def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]
     _add_streams(kinds)
     _add_window(kinds)
     _add_phrases(kinds)
+    decoder_commands.add_parsers(kinds, _tell, _progress)
     one = kinds.add_parser("plot", help="draw a result again")
     one.add_argument("result", type=Path, metavar="RESULT.json")
     one.add_argument("out", type=Path, metavar="OUT.png")
