@@ -154,6 +154,10 @@ class BeamDecoder:
         """Return the words that are not final yet, of the best transcript if this is the end."""
         return self._endings(state, 1)[0].words
 
+    def partial(self, state: BeamState) -> tuple[SpokenWord, ...]:
+        """Return the words that are not final yet, as `finish` does."""
+        return self.finish(state)
+
     def nbest(self, state: BeamState, n: int) -> list[Hypothesis]:
         """Return the best transcripts if this is the end, the best first, at most n.
 

@@ -19,8 +19,8 @@ S = TypeVar("S")
 class Decoder(Protocol[S]):
     """Turns log-probs into words, incrementally; nothing depends on how the frames are cut.
 
-    A partial is the words that became final, and those of `finish` after `advance` over what is
-    provisional: no call changes a state.
+    What is shown while somebody speaks is the words that became final, and those of `partial` after
+    `advance` over what is provisional: no call changes a state.
     """
 
     @property
@@ -38,6 +38,10 @@ class Decoder(Protocol[S]):
 
     def finish(self, state: S) -> tuple[SpokenWord, ...]:
         """Return the words that are not final yet, as if the audio ended here."""
+        ...
+
+    def partial(self, state: S) -> tuple[SpokenWord, ...]:
+        """Return the words that are not final yet, to be shown and not acted on."""
         ...
 
     def restart(self, state: S) -> S:

@@ -116,6 +116,10 @@ class GreedyDecoder:
         self._close(state, words)
         return tuple(words)
 
+    def partial(self, state: GreedyState) -> tuple[SpokenWord, ...]:
+        """Return the words that are not final yet, as `finish` does."""
+        return self.finish(state)
+
     def restart(self, state: GreedyState) -> GreedyState:
         """Begin a new segment: forget the open word, keep the count of frames."""
         return GreedyState(n_frames=state.n_frames)

@@ -94,6 +94,10 @@ class PyctcdecodeDecoder:
         """Decode all that was kept."""
         return self.nbest(state, 1)[0].words
 
+    def partial(self, state: HeardState) -> tuple[SpokenWord, ...]:
+        """Return the words that are not final yet, as `finish` does."""
+        return self.finish(state)
+
     def restart(self, state: HeardState) -> HeardState:
         """Forget what was heard, keep the count of frames."""
         return HeardState(state.n_frames, state.n_frames)

@@ -106,6 +106,10 @@ class OptionsError(Wav2EdgeError, ValueError):
     """An option of a stream cannot be."""
 
 
+class PhrasesNotFoundError(Wav2EdgeError, FileNotFoundError):
+    """There is no such file of phrases, or it is no text."""
+
+
 class VadMissingError(Wav2EdgeError, ImportError):
     """Voice activity detection was asked for and its package is not installed."""
 

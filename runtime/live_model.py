@@ -6,6 +6,7 @@ audio, so what is final does not depend on how the caller cut it.
 """
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -105,6 +106,8 @@ class LiveModel:
         """As they really are: rounded up to whole frames."""
         self.rate_hz = geometry.rate_hz
         self.endpoint_options = segmenter.endpoint_options
+        self.decoding = segmenter.decoding
+        """What decodes, in words."""
         self.has_vad = vad is not None
         files = acoustic.bundle.manifest.files
         identity = files[MODEL].sha256 + files[TOKENS].sha256
@@ -137,6 +140,10 @@ class LiveModel:
             new, state = self._step(state, chunk, hold_frames=self.lookahead_frames)
             events += new
         return events, state
+
+    def with_hotwords(self, state: LiveState, hotwords: Mapping[str, float]) -> LiveState:
+        """Change the hotwords; see `UtteranceDecoder.with_hotwords`."""
+        return replace(state, segment=self._segmenter.with_hotwords(state.segment, hotwords))
 
     def finish(self, state: LiveState) -> list[Event]:
         """End the stream.

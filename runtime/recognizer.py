@@ -11,16 +11,18 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import SupportsIndex, TypeVar
+from typing import SupportsIndex, TypeVar, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wav2edge.lm.greedy import GreedyDecoder, SpokenWord
+from wav2edge.lm.greedy import SpokenWord
+from wav2edge.lm.utterance import UtteranceDecoder
 
 from .acoustic import AcousticModel, new_names, past_names
 from .audio import Audio, Samples
 from .bundle import MANIFEST, Bundle
+from .decoding import Decoders, Decoding, DecodingArguments
 from .endpoint import ENDPOINTS, Endpointer, EndpointOptions
 from .errors import AudioError, BundleNotFoundError, OfflineOnlyError, OptionsError
 from .live_model import LiveModel
@@ -28,7 +30,7 @@ from .onnx_asr import LAYOUT, WholeModel
 from .segmenter import Segmenter, timed
 from .session import Provider, Session, open_session
 from .stream import LATENCIES, Stream, StreamOptions, StreamState
-from .transcript import PAUSE_S, Transcript
+from .transcript import Transcript
 from .vad import Vad, open_vad
 
 EMBEDDED = Path(__file__).with_name("embedded")
@@ -45,6 +47,7 @@ def load(
     *,
     threads: int = 1,
     provider: Provider | Sequence[Provider] = "cpu",
+    **decoding: Unpack[DecodingArguments],
 ) -> "Recognizer":
     """Load a bundle, ready to transcribe.
 
@@ -56,8 +59,11 @@ def load(
         provider: What runs the model: `cpu`, `cuda`, `tensorrt`, `openvino`, `coreml`, `directml`,
             one of them with options, `("cuda", {"device_id": 1})`, or a list in order of
             preference. Each that is named must be there, or it is an error.
+        **decoding: `lm`, `hotwords`, `phrases`, `beam`, `alpha`, `beta`, `decoder`, `reject`: how
+            log-probs become words, unless a call says otherwise; see `Decoding`.
 
     Raises:
+        Wav2EdgeError: If the decoding cannot be; see `Decoders.make`.
         BundleError: If the bundle cannot be used; each leaf in `errors` says why.
         ProviderError: If a provider is unknown, absent, or does not start.
         ThreadsError: If the number of threads cannot be.
@@ -68,7 +74,8 @@ def load(
             "the folder of a bundle, or install wav2edge again"
         )
     found = Bundle.read(EMBEDDED if bundle is None else bundle)
-    return Recognizer(found, open_session(found.model_path, threads=threads, provider=provider))
+    session = open_session(found.model_path, threads=threads, provider=provider)
+    return Recognizer(found, session, Decoding(**decoding))
 
 
 class Recognizer:
@@ -77,18 +84,21 @@ class Recognizer:
     Args:
         bundle: What the model is.
         session: The model, loaded.
+        decoding: How log-probs become words, unless a call says otherwise.
 
     Raises:
+        Wav2EdgeError: If the decoding cannot be; see `Decoders.make`.
         ModelFormatError: If the session's model is not one of ours.
     """
 
-    def __init__(self, bundle: Bundle, session: Session) -> None:
+    def __init__(self, bundle: Bundle, session: Session, decoding: Decoding | None = None) -> None:
         self.bundle = bundle
         self.providers = session.providers
         """What runs the model, most preferred first."""
         self._model = _model(bundle, session)
-        pause_frames = self._model.geometry.frames_for(PAUSE_S * 1000)
-        self._decoder = GreedyDecoder(bundle.alphabet, pause_frames=pause_frames)
+        self._decoding = decoding or Decoding()
+        self._decoders = Decoders(bundle, self._model.geometry)
+        self._decoder = self._decoders.make(self._decoding, live=False)
         self._vad: Vad | None = None
         self._loading = threading.Lock()
 
@@ -103,6 +113,7 @@ class Recognizer:
         sample_rate: SupportsIndex | float | None = None,
         *,
         progress: Progress | None = None,
+        **decoding: Unpack[DecodingArguments],
     ) -> Transcript:
         """Write down what is said in a recording.
 
@@ -111,6 +122,7 @@ class Recognizer:
                 `-` for standard input; or mono samples `[n]`, floats in [-1, 1] or int16.
             sample_rate: Hertz of an array. Recordings know theirs.
             progress: Called after each step.
+            **decoding: As of `load`, for this recording.
 
         Returns:
             Text, segments and words with their times. Audio shorter than one frame, or in which
@@ -121,11 +133,15 @@ class Recognizer:
                 cannot; each leaf in `errors` says which. What was heard before the fault is in the
                 error's `transcript`.
             InferenceError: If ONNX Runtime fails.
+            Wav2EdgeError: If the decoding cannot be; see `Decoders.make`.
         """
+        decoder = self._decoder
+        if decoding:
+            decoder = self._decoders.make(Decoding(**decoding).over(self._decoding), live=False)
         failures: list[AudioError] = []
         with Audio(audio, sample_rate=sample_rate, to_hz=self.sample_rate_hz) as source:
             words: list[SpokenWord] = []
-            for new in self._words(_until_failure(source.blocks(), failures)):
+            for new in self._words(decoder, _until_failure(source.blocks(), failures)):
                 words += new
                 if progress is not None:
                     progress(source.duration_s, source.promised_s)
@@ -134,7 +150,7 @@ class Recognizer:
                 duration_s=source.duration_s,
                 file=os.fspath(audio) if isinstance(audio, str | os.PathLike) else None,
                 separator=self.bundle.alphabet.separator,
-                reject_below=self.bundle.manifest.reject_below,
+                reject_below=0.0 if decoder.has_threshold else self.bundle.manifest.reject_below,
             )
         for failure in failures:
             failure.transcript = transcript if transcript.duration_s > 0 else None
@@ -149,6 +165,7 @@ class Recognizer:
         sample_rate: SupportsIndex | float | None = None,
         vad: bool = False,
         state: StreamState | None = None,
+        **decoding: Unpack[DecodingArguments],
     ) -> Stream:
         """Open a live stream. Streams share the model and nothing else; any number may be open.
 
@@ -159,10 +176,12 @@ class Recognizer:
             vad: Let a voice activity detector (extra `vad`) say which frames are quiet, instead of
                 their energy: for places where it is never quiet.
             state: `state` of a stream that had all the same options, in this process or, pickled,
-                in another: the new one goes on as that one would.
+                in another: the new one goes on as that one would, with that one's hotwords.
+            **decoding: As of `load`, for this stream.
 
         Raises:
-            OfflineOnlyError: If the model's layout has no streaming.
+            OfflineOnlyError: If the model's layout, or the decoder, has no streaming.
+            Wav2EdgeError: If the decoding cannot be; see `Decoders.make`.
             OptionsError: If a preset is unknown or a duration cannot be, or the detector does not
                 know the model's rate.
             SampleRateError: If the rate is none that audio has.
@@ -178,9 +197,10 @@ class Recognizer:
         options = _preset(latency, LATENCIES, StreamOptions, "latency")
         rules = _preset(endpoint, ENDPOINTS, EndpointOptions, "endpoint")
         geometry = self._model.geometry
+        decoder = self._decoders.make(Decoding(**decoding).over(self._decoding), live=True)
         reject_below = self.bundle.manifest.reject_below
         segmenter = Segmenter(
-            self._decoder, Endpointer(rules, geometry), geometry, reject_below=reject_below
+            decoder, Endpointer(rules, geometry), geometry, reject_below=reject_below
         )
         detector = self._detector() if vad else None
         return Stream(LiveModel(self._model, segmenter, options, detector), sample_rate, state)
@@ -192,13 +212,15 @@ class Recognizer:
                 self._vad = open_vad(self.sample_rate_hz)
             return self._vad
 
-    def _words(self, blocks: Iterable[NDArray[np.float32]]) -> Iterator[tuple[SpokenWord, ...]]:
-        """Yield the words of each step, as they end."""
-        state = self._decoder.start()
+    def _words(
+        self, decoder: UtteranceDecoder, blocks: Iterable[NDArray[np.float32]]
+    ) -> Iterator[tuple[SpokenWord, ...]]:
+        """Yield the words of each step, as they become final."""
+        state = decoder.start()
         for log_probs in self._model.log_probs(blocks):
-            words, state = self._decoder.advance(state, log_probs)
+            words, state = decoder.advance(state, log_probs)
             yield words
-        yield self._decoder.finish(state)
+        yield decoder.finish(state)
 
 
 def _model(bundle: Bundle, session: Session) -> AcousticModel | WholeModel:
@@ -207,8 +229,9 @@ def _model(bundle: Bundle, session: Session) -> AcousticModel | WholeModel:
     if facts.layout == LAYOUT:
         return WholeModel(facts, session)
     statistics = ["conv0_mean", "conv0_root"] if facts.group_norm else []
+    start = ["outside"] if facts.knows_the_start else []
     session.require(
-        inputs=["samples", "frames", *past_names(facts.layers), "hold", *statistics],
+        inputs=["samples", "frames", *past_names(facts.layers), "hold", *start, *statistics],
         outputs=["features", "log_probs", *new_names(facts.layers)],
     )
     return AcousticModel(bundle, session)

@@ -1,12 +1,13 @@
 """Log-probs -> events: the decoder's words and the endpointer's decisions, folded into segments."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wav2edge.lm.greedy import GreedyDecoder, GreedyState, SpokenWord
+from wav2edge.lm.greedy import SpokenWord
+from wav2edge.lm.utterance import UtteranceDecoder, UtteranceState
 
 from .endpoint import Endpointer, EndpointOptions, EndpointState, Reason
 from .events import Event, Final, Partial, SpeechEnd, SpeechStart
@@ -20,12 +21,12 @@ Array = NDArray[np.float32]
 class SegmentState:
     """All that is remembered between two steps; a value."""
 
-    decoder: GreedyState
+    decoder: UtteranceState
     endpoint: EndpointState = field(default_factory=EndpointState)
     segment_id: int = 0
     """Of the open segment, or of the next one."""
     words: tuple[SpokenWord, ...] = ()
-    """Whole words of the open segment."""
+    """Words of the open segment that are final."""
     shown: tuple[str, str] = ("", "")
     """Stable and unstable text of the last partial."""
 
@@ -37,29 +38,31 @@ class Segmenter:
         decoder: Makes words of log-probs.
         endpointer: Decides where a segment ends.
         geometry: Of the frames.
-        reject_below: Segments less confident than this are noise.
+        reject_below: Segments less confident than this are noise; a decoder with a threshold of
+            its own knows better, and is believed.
     """
 
     def __init__(
         self,
-        decoder: GreedyDecoder,
+        decoder: UtteranceDecoder,
         endpointer: Endpointer,
         geometry: Geometry,
         *,
         reject_below: float = 0.0,
     ) -> None:
         self._decoder, self._endpointer, self._geometry = decoder, endpointer, geometry
-        self._reject_below = reject_below
-        alphabet = decoder.alphabet
-        self._separator = alphabet.separator
-        self._unspoken = [
-            id_ for id_ in (alphabet.blank_id, alphabet.delimiter_id) if id_ is not None
-        ]
+        self._reject_below = 0.0 if decoder.has_threshold else reject_below
+        self._separator = decoder.alphabet.separator
 
     @property
     def endpoint_options(self) -> EndpointOptions:
         """The parameters of every endpoint rule."""
         return self._endpointer.options
+
+    @property
+    def decoding(self) -> str:
+        """What decodes; a state goes on only where it is the same."""
+        return self._decoder.identity
 
     def start(self) -> SegmentState:
         """Return the state before the first frame."""
@@ -67,8 +70,11 @@ class Segmenter:
 
     def spoken(self, log_probs: Array) -> NDArray[np.bool_]:
         """Tell for each frame `[n, V]` whether its best token is a letter: bool `[n]`."""
-        best = self._decoder.alphabet.masked(log_probs).argmax(axis=1)
-        return ~np.isin(best, self._unspoken)
+        return self._decoder.spoken(log_probs)
+
+    def with_hotwords(self, state: SegmentState, hotwords: Mapping[str, float]) -> SegmentState:
+        """Change the hotwords; see `UtteranceDecoder.with_hotwords`."""
+        return replace(state, decoder=self._decoder.with_hotwords(state.decoder, hotwords))
 
     def advance(
         self,
@@ -106,7 +112,9 @@ class Segmenter:
             )
             state = replace(state, endpoint=endpoint)
             if spoken and not was_open:
-                events.append(self._started(state, state.decoder.n_frames + i - done))
+                events.append(
+                    self._started(state, self._decoder.n_frames(state.decoder) + i - done)
+                )
             if reason is not None:
                 state = self._decode(state, log_probs[done : i + 1])
                 done = i + 1
@@ -134,31 +142,29 @@ class Segmenter:
     ) -> SegmentState:
         """Close the segment.
 
-        One that became too long leaves the word that is being said to the next.
+        One that became too long leaves the words that are not final to the next.
         """
-        now_s = min(heard_s, self._geometry.center_s(state.decoder.n_frames - 0.5))
+        n_frames = self._decoder.n_frames(state.decoder)
+        now_s = min(heard_s, self._geometry.center_s(n_frames - 0.5))
         if reason is Reason.NO_SPEECH:
             events.append(SpeechEnd(None, now_s, reason.value))
             return state
-        carried = (
-            reason is Reason.TOO_LONG
-            and bool(state.words)
-            and bool(self._decoder.pending(state.decoder))
-        )
-        words = state.words if carried else state.words + self._decoder.finish(state.decoder)
+        rest = self._decoder.finish(state.decoder)
+        carried = reason is Reason.TOO_LONG and bool(state.words) and bool(rest)
+        words = state.words if carried else state.words + rest
         segment = self._believed(words, heard_s)
         if segment is None:
             reason = Reason.REJECTED
         else:
             events.append(Final(state.segment_id, segment, now_s))
         events.append(SpeechEnd(state.segment_id, now_s, reason.value))
-        decoder = state.decoder if carried else GreedyState(n_frames=state.decoder.n_frames)
+        decoder = state.decoder if carried else self._decoder.restart(state.decoder)
         floor_db = state.endpoint.floor_db
         state = SegmentState(
             decoder, EndpointState(floor_db, in_segment=carried), state.segment_id + 1
         )
         if carried:
-            events.append(self._started(state, decoder.start_frame))
+            events.append(self._started(state, rest[0].start_frame))
         return state
 
     def _believed(self, words: Sequence[SpokenWord], heard_s: float) -> Segment | None:
@@ -175,11 +181,11 @@ class Segmenter:
         if not state.endpoint.in_segment:
             return state
         words, decoder = self._decoder.advance(state.decoder, provisional)
-        words += self._decoder.finish(decoder)
+        words += self._decoder.partial(decoder)
         stable, unstable = self._joined(state.words), self._joined(words)
         if (stable, unstable) == state.shown:
             return state
-        time_s = min(heard_s, self._geometry.center_s(decoder.n_frames - 0.5))
+        time_s = min(heard_s, self._geometry.center_s(self._decoder.n_frames(decoder) - 0.5))
         events.append(
             Partial(state.segment_id, stable, unstable, time_s, separator=self._separator)
         )

@@ -5,7 +5,7 @@ pushed, how far computing is behind, and a state to go on from elsewhere.
 """
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from types import TracebackType
 from typing import Self, SupportsIndex
@@ -39,12 +39,14 @@ class Setup:
     rate_hz: int
     """Hertz of the samples that are pushed."""
     vad: bool
+    decoding: str
+    """The decoder, its options and its language model; hotwords are part of the state."""
 
     @classmethod
     def of(cls, live: LiveModel, rate_hz: int) -> "Setup":
         """Return what a stream has that is pushed at a rate."""
         options, rules, vad = live.options, live.endpoint_options, live.has_vad
-        return cls(__version__, live.model_sha256, options, rules, rate_hz, vad)
+        return cls(__version__, live.model_sha256, options, rules, rate_hz, vad, live.decoding)
 
     def check(self, other: "Setup") -> None:
         """Compare with the setup of a state.
@@ -146,6 +148,20 @@ class Stream:
         checked = checked_samples(samples, first_sample=self._n_pushed, name="the stream")
         self._n_pushed += len(checked)
         return self._timed(len(checked) / self.rate_hz, self._resampler.push(checked))
+
+    def set_hotwords(self, hotwords: Mapping[str, float]) -> None:
+        """Change the words that are expected, in place of those so far; what is final stays.
+
+        Args:
+            hotwords: What each adds to the score of a transcript, natural logarithm; {}: none.
+
+        Raises:
+            HotwordError: If one cannot be spelled; the stream stays as it was.
+            DecoderError: If the stream was not opened with the beam search.
+            StreamFinishedError: After `finish`.
+        """
+        self._check_open()
+        self._state = self._live.with_hotwords(self._state, hotwords)
 
     def finish(self) -> list[Event]:
         """Flush what is pending: an open segment becomes final.
