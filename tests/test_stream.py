@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_bundle import HOP, RATE_HZ, RECEPTIVE_FIELD, say, write_tiny_bundle
+from tiny_bundle import HOP, RATE_HZ, RECEPTIVE_FIELD, decodings, say, write_tiny_bundle
 
 from wav2edge.runtime.audio import Samples
 from wav2edge.runtime.endpoint import EndpointOptions
@@ -28,6 +28,14 @@ GAPS = st.lists(st.integers(0, 60), min_size=4, max_size=4)
 def recognizer(tiny_bundle: Path) -> Recognizer:
     """The tiny model: the loudness of a frame is its token."""
     return load(tiny_bundle)
+
+
+@pytest.fixture(scope="module", params=["greedy", "beam", "phrases"])
+def decoded(
+    request: pytest.FixtureRequest, tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Recognizer:
+    """The same model behind each decoder."""
+    return load(tiny_bundle, **decodings(tmp_path_factory.mktemp("lm"))[request.param])
 
 
 def audio(texts: Sequence[str], gap_frames: Sequence[int]) -> Samples:
@@ -63,20 +71,18 @@ def finals(events: Sequence[Event]) -> list[Final]:
     TEXTS, GAPS, st.lists(st.integers(0, 20_000), max_size=20), st.sampled_from(sorted(LATENCIES))
 )
 def test_events_do_not_depend_on_the_cut(
-    recognizer: Recognizer, texts: list[str], gaps: list[int], cuts: list[int], latency: str
+    decoded: Recognizer, texts: list[str], gaps: list[int], cuts: list[int], latency: str
 ) -> None:
     """The same audio in any pieces gives the same events, times and confidences included."""
     samples = audio(texts, gaps)
-    whole = events_of(recognizer, samples, latency=latency)
-    assert (
-        events_of(recognizer, samples, [min(cut, len(samples)) for cut in cuts], latency) == whole
-    )
+    whole = events_of(decoded, samples, latency=latency)
+    assert events_of(decoded, samples, [min(cut, len(samples)) for cut in cuts], latency) == whole
 
 
-def test_one_sample_at_a_time_is_the_same(recognizer: Recognizer) -> None:
+def test_one_sample_at_a_time_is_the_same(decoded: Recognizer) -> None:
     """The smallest cut of all."""
     samples = audio(["AB C", "DE"], [40, 3])
-    assert events_of(recognizer, samples, range(1, len(samples))) == events_of(recognizer, samples)
+    assert events_of(decoded, samples, range(1, len(samples))) == events_of(decoded, samples)
 
 
 @settings(deadline=None, max_examples=80)
@@ -86,13 +92,13 @@ def test_one_sample_at_a_time_is_the_same(recognizer: Recognizer) -> None:
     st.sampled_from([StreamOptions(10, 0, 0), StreamOptions(30, 70, 100), LATENCIES["balanced"]]),
 )
 def test_the_contract_of_segments(
-    recognizer: Recognizer, texts: list[str], gaps: list[int], latency: StreamOptions
+    decoded: Recognizer, texts: list[str], gaps: list[int], latency: StreamOptions
 ) -> None:
     """For each segment, in order: start, partials whose stable text only grows, one final, end.
 
-    The final begins with the last stable text.
+    The final begins with the last stable text. What is none of the phrases has no final.
     """
-    events = events_of(recognizer, audio(texts, gaps), latency=latency)
+    events = events_of(decoded, audio(texts, gaps), latency=latency)
     told = [
         (event.segment_id, event)
         for event in events
@@ -106,6 +112,9 @@ def test_the_contract_of_segments(
         mine = [event for id_, event in told if id_ == segment_id]
         assert isinstance(mine[0], SpeechStart)
         assert isinstance(mine[-1], SpeechEnd)
+        if mine[-1].reason == "rejected":
+            assert all(isinstance(event, Partial) for event in mine[1:-1])
+            continue
         assert isinstance(mine[-2], Final)
         assert mine[-1].reason in {"silence", "too long", "finish"}
         partials = mine[1:-2]
@@ -130,14 +139,14 @@ def test_everything_said_becomes_final(
 @settings(deadline=None, max_examples=40)
 @given(TEXTS, GAPS)
 def test_times_are_absolute_and_monotonic(
-    recognizer: Recognizer, texts: list[str], gaps: list[int]
+    decoded: Recognizer, texts: list[str], gaps: list[int]
 ) -> None:
     """Over all segments, words neither overlap nor lie outside the audio.
 
     Finals and ends come in order.
     """
     samples = audio(texts, gaps)
-    events = events_of(recognizer, samples)
+    events = events_of(decoded, samples)
     words = [word for final in finals(events) for word in final.segment.words]
     times = [time for word in words for time in (word.start_s, word.end_s)]
     assert times == sorted(times)
@@ -179,7 +188,7 @@ def test_int16_is_float_scaled(recognizer: Recognizer) -> None:
 
 
 @pytest.mark.parametrize("rate_hz", [RATE_HZ, 44_100])
-def test_a_copy_goes_on_on_its_own(recognizer: Recognizer, rate_hz: int) -> None:
+def test_a_copy_goes_on_on_its_own(decoded: Recognizer, rate_hz: int) -> None:
     """A stream and its copy, fed the same, tell the same.
 
     Fed apart, they do not disturb each other.
@@ -189,7 +198,7 @@ def test_a_copy_goes_on_on_its_own(recognizer: Recognizer, rate_hz: int) -> None
     samples = soxr.resample(audio(["AB CD", "EF GA", "BC"], [10, 30, 40]), RATE_HZ, rate_hz).astype(
         np.float32
     )
-    stream = recognizer.stream("low", endpoint=QUICK, sample_rate=rate_hz)
+    stream = decoded.stream("low", endpoint=QUICK, sample_rate=rate_hz)
     middle = len(samples) // 2
     for piece in np.split(samples[:middle], range(100, middle, 100)):
         stream.push(piece)
@@ -201,11 +210,11 @@ def test_a_copy_goes_on_on_its_own(recognizer: Recognizer, rate_hz: int) -> None
     assert len(first) >= 1
 
 
-def test_interleaved_streams_share_nothing(recognizer: Recognizer) -> None:
+def test_interleaved_streams_share_nothing(decoded: Recognizer) -> None:
     """Two streams fed in turn tell what each tells alone."""
     sources = [audio(["AB C", "DE"], [30, 30]), audio(["GF", "E D C"], [20, 50])]
-    alone = [events_of(recognizer, samples) for samples in sources]
-    streams = [recognizer.stream("low", endpoint=QUICK) for _ in sources]
+    alone = [events_of(decoded, samples) for samples in sources]
+    streams = [decoded.stream("low", endpoint=QUICK) for _ in sources]
     together: list[list[Event]] = [[], []]
     for first in range(0, max(map(len, sources)), 333):
         for i, samples in enumerate(sources):
@@ -215,15 +224,15 @@ def test_interleaved_streams_share_nothing(recognizer: Recognizer) -> None:
     ] == alone
 
 
-def test_many_threads_give_the_same_finals(recognizer: Recognizer) -> None:
-    """One recognizer, twelve streams, four threads: the finals of one after the other."""
+def test_many_threads_give_the_same_finals(decoded: Recognizer) -> None:
+    """One decoded, twelve streams, four threads: the finals of one after the other."""
     sources = [audio([f"A{'BCDEFG'[i % 6]} C", "DE F"], [10 + i, 40]) for i in range(12)]
-    alone = [finals(events_of(recognizer, samples)) for samples in sources]
+    alone = [finals(events_of(decoded, samples)) for samples in sources]
     found: list[list[Final]] = [[] for _ in sources]
 
     def work(first: int) -> None:
         for i in range(first, len(sources), 4):
-            found[i] = finals(events_of(recognizer, sources[i], range(100, len(sources[i]), 100)))
+            found[i] = finals(events_of(decoded, sources[i], range(100, len(sources[i]), 100)))
 
     threads = [threading.Thread(target=work, args=(i,)) for i in range(4)]
     for thread in threads:
@@ -233,13 +242,13 @@ def test_many_threads_give_the_same_finals(recognizer: Recognizer) -> None:
     assert found == alone
 
 
-def test_bad_samples_lose_nothing(recognizer: Recognizer) -> None:
+def test_bad_samples_lose_nothing(decoded: Recognizer) -> None:
     """NaN, two axes and unscaled integers are refused and named.
 
     The stream goes on as if they had not come.
     """
     samples = audio(["AB C", "DE"], [40, 30])
-    stream = recognizer.stream("low", endpoint=QUICK)
+    stream = decoded.stream("low", endpoint=QUICK)
     found = stream.push(samples[:1000])
     with pytest.raises(SamplesError, match="sample 1002"):
         stream.push(np.array([0.0, 0.1, np.nan], np.float32))
@@ -248,7 +257,7 @@ def test_bad_samples_lose_nothing(recognizer: Recognizer) -> None:
     with pytest.raises(SampleTypeError, match="int32"):
         stream.push(np.zeros(80, np.int32))
     found += stream.push(samples[1000:]) + stream.finish()
-    assert found == events_of(recognizer, samples)
+    assert found == events_of(decoded, samples)
 
 
 def test_after_finish_there_is_no_more(recognizer: Recognizer) -> None:
@@ -289,9 +298,9 @@ def test_a_long_segment_ends_at_a_whole_word(recognizer: Recognizer) -> None:
     assert {e.reason for e in events if isinstance(e, SpeechEnd)} == {"too long", "finish"}
 
 
-def test_silence_is_told_once_and_makes_no_segment(recognizer: Recognizer) -> None:
+def test_silence_is_told_once_and_makes_no_segment(decoded: Recognizer) -> None:
     """Ten seconds of digital silence: one "no speech", no segment."""
-    events = events_of(recognizer, np.zeros(10 * RATE_HZ, np.float32))
+    events = events_of(decoded, np.zeros(10 * RATE_HZ, np.float32))
     assert [
         (event.segment_id, event.reason) for event in events if isinstance(event, SpeechEnd)
     ] == [(None, "no speech")]
@@ -307,9 +316,9 @@ def test_an_event_prints_its_reason_as_plain_text(recognizer: Recognizer) -> Non
     assert "reason='no speech'" in str(ends[1])
 
 
-def test_state_does_not_grow(recognizer: Recognizer) -> None:
+def test_state_does_not_grow(decoded: Recognizer) -> None:
     """Once the left context is full a stream holds as many bytes however long it runs."""
-    stream = recognizer.stream(StreamOptions(100, 100, 500), endpoint=QUICK)
+    stream = decoded.stream(StreamOptions(100, 100, 500), endpoint=QUICK)
     samples, sizes = audio(["AB C", "DE"], [30, 30]), []
     for _ in range(40):
         stream.push(samples)

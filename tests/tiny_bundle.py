@@ -10,12 +10,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from arpa_files import Entries, arpa_text
 from numpy.typing import NDArray
 
 from wav2edge.runtime.bundle import Bundle
+from wav2edge.runtime.decoding import DecodingArguments
 
 if TYPE_CHECKING:
     import onnx
+
+WORDS_OF_LM: Entries = {
+    ("<unk>",): (-2.0, 0.0),
+    ("<s>",): (-99.0, -0.5),
+    ("</s>",): (-1.0, 0.0),
+    **{(word,): (-1.5, -0.25) for word in ("ab", "c", "cd", "de", "ga", "fga", "bead")},
+    ("<s>", "ab"): (-0.5, 0.0),
+    ("ab", "c"): (-0.25, 0.0),
+}
+"""Of the language model in `decodings`."""
 
 TOKENS = ("<pad>", "|", "A", "B", "C", "D", "E", "F", "G", "<unk>")
 RATE_HZ = 8000
@@ -73,6 +85,16 @@ def write_tiny_bundle(folder: Path, **facts: object) -> Bundle:
     return Bundle.write(
         folder, {**FACTS, **facts}, model=tiny_model().SerializeToString(), tokens=TOKENS
     )
+
+
+def decodings(folder: Path) -> dict[str, DecodingArguments]:
+    """Return how each decoder is asked for; the language model is written to a folder."""
+    (folder / "lm.arpa").write_text(arpa_text(WORDS_OF_LM), encoding="utf-8")
+    return {
+        "greedy": {"decoder": "greedy"},
+        "beam": {"lm": folder / "lm.arpa", "hotwords": {"dec": 6.0, "G": 1.0}, "beam": 20},
+        "phrases": {"phrases": ["ab c", "de [fga]", "(a|b|c|d|e|f|g){1,9}"]},
+    }
 
 
 def tiny_model() -> "onnx.ModelProto":
