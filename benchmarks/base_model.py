@@ -14,19 +14,28 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import onnx
 
+CONVOLUTIONS = "int8-conv-smooth"
+"""The policy of `wav2edge.export.precision` that the bundle with integer convolutions follows."""
 _SEED = 0
 _EXPORTER = Path(__file__).resolve().parents[1] / "export"
 
 
 @dataclass(frozen=True, slots=True)
 class BaseModel:
-    """The same checkpoint in three forms, its matrix products in int8 in all of them."""
+    """The same checkpoint in all its forms."""
 
+    checkpoint: Path
+    """In the layout of `transformers`."""
     bundle: Path
+    """Ours: products in int8, convolutions in float32."""
+    bundle_integer: Path
+    """Ours: convolutions in integers too, by the policy `CONVOLUTIONS`."""
     plain: Path
-    """ONNX file: input_values `[1, n]` -> logits `[1, frames, vocabulary]`."""
+    """ONNX file: input_values `[1, n]` -> logits `[1, frames, vocabulary]`; products in int8."""
     legacy: Path
     """The same from torch's exporter of before 2.9, whose GELUs ONNX Runtime knows to fuse."""
+    plain_float32: Path
+    """`plain` before it was quantized."""
 
 
 def base_model(cache: Path, report: Callable[[str], None] = lambda _: None) -> BaseModel:
@@ -38,24 +47,43 @@ def base_model(cache: Path, report: Callable[[str], None] = lambda _: None) -> B
         cache: A folder that git ignores.
         report: Told what is being done.
     """
-    checkpoint = cache / "checkpoint"
-    found = BaseModel(cache / "bundle", cache / "plain.onnx", cache / "legacy.onnx")
-    if not (checkpoint / "vocab.json").is_file():
+    found = BaseModel(
+        checkpoint=cache / "checkpoint",
+        bundle=cache / "bundle",
+        bundle_integer=cache / "bundle-integer",
+        plain=cache / "plain.onnx",
+        legacy=cache / "legacy.onnx",
+        plain_float32=cache / "plain-float32.onnx",
+    )
+    if not (found.checkpoint / "vocab.json").is_file():
         report("making wav2vec2-base with random weights")
-        write_checkpoint(checkpoint)
-    for path, dynamo in ((found.plain, True), (found.legacy, False)):
+        write_checkpoint(found.checkpoint)
+    for path, dynamo, quantized in (
+        (found.plain, True, True),
+        (found.legacy, False, True),
+        (found.plain_float32, True, False),
+    ):
         if not path.is_file():
             report(f"exporting the whole model: {path.name}")
-            write_plain(checkpoint, path, dynamo=dynamo)
-    stamp, made_with = cache / "bundle.made-with", _exporter_hash()
-    if not stamp.is_file() or stamp.read_text(encoding="ascii") != made_with:
-        report("exporting the bundle")
-        from wav2edge.export.convert import export
-
-        # Random weights put all tokens close together: no gate on agreement can hold.
-        export(str(checkpoint), found.bundle, precision="int8", force=True, overwrite=True)
-        stamp.write_text(made_with, encoding="ascii")
+            write_plain(found.checkpoint, path, dynamo=dynamo, quantized=quantized)
+    for folder, precision in ((found.bundle, "int8"), (found.bundle_integer, CONVOLUTIONS)):
+        _keep_exported(found.checkpoint, folder, precision, report)
     return found
+
+
+def _keep_exported(
+    checkpoint: Path, folder: Path, precision: str, report: Callable[[str], None]
+) -> None:
+    """Export a bundle unless it is there, and was made by the code of today."""
+    stamp, made_with = folder.with_suffix(".made-with"), _exporter_hash()
+    if stamp.is_file() and stamp.read_text(encoding="ascii") == made_with:
+        return
+    report(f"exporting the bundle, {precision}")
+    from wav2edge.export.convert import export
+
+    # Random weights put all tokens close together: no gate on agreement can hold.
+    export(str(checkpoint), folder, precision=precision, force=True, overwrite=True)
+    stamp.write_text(made_with, encoding="ascii")
 
 
 def _exporter_hash() -> str:
@@ -80,15 +108,16 @@ def write_checkpoint(folder: Path) -> None:
         save_checkpoint(Wav2Vec2ForCTC(config).eval(), folder, do_normalize=True)
 
 
-def write_plain(checkpoint: Path, path: Path, *, dynamo: bool) -> None:
+def write_plain(checkpoint: Path, path: Path, *, dynamo: bool, quantized: bool = True) -> None:
     """Export the whole model as everybody does, and quantize it dynamically.
 
-    Any length goes in; MatMul in int8 with one scale a column, as in our own graph.
+    Any length goes in; quantized, MatMul is in int8 with one scale a column, as in our own graph.
 
     Args:
         checkpoint: In the layout of `transformers`.
         path: The file to write.
         dynamo: With the exporter that is torch's default since 2.9, or with the one before.
+        quantized: Dynamically, or not at all.
     """
     from onnxruntime.quantization import QuantType, quantize_dynamic
     from transformers import Wav2Vec2ForCTC
@@ -99,14 +128,18 @@ def write_plain(checkpoint: Path, path: Path, *, dynamo: bool) -> None:
     with silence():
         attention = "sdpa" if dynamo else "eager"  # what each exporter takes without complaint
         model = Wav2Vec2ForCTC.from_pretrained(checkpoint, attn_implementation=attention).eval()
-        quantize_dynamic(
-            _traced(model) if dynamo else _traced_before(model),
-            draft,
-            op_types_to_quantize=["MatMul"],
-            per_channel=True,
-            weight_type=QuantType.QInt8,
-            extra_options={"MatMulConstBOnly": True},
-        )
+        whole = _traced(model) if dynamo else _traced_before(model)
+        if quantized:
+            quantize_dynamic(
+                whole,
+                draft,
+                op_types_to_quantize=["MatMul"],
+                per_channel=True,
+                weight_type=QuantType.QInt8,
+                extra_options={"MatMulConstBOnly": True},
+            )
+        else:
+            draft.write_bytes(whole.SerializeToString())
     draft.replace(path)
 
 

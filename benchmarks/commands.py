@@ -26,6 +26,7 @@ def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]
     _add_soak(kinds)
     _add_streams(kinds)
     _add_window(kinds)
+    _add_speed(kinds)
     _add_phrases(kinds)
     decoder_commands.add_parsers(kinds, _tell, _progress)
     one = kinds.add_parser("plot", help="draw a result again")
@@ -107,6 +108,19 @@ def _add_window(kinds: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     one.add_argument("--cache", type=Path, default=Path(".bench"), help="default: .bench")
     _add_outputs(one)
     one.set_defaults(run=partial(_window, one))
+
+
+def _add_speed(kinds: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    one = kinds.add_parser(
+        "speed",
+        help="what the graph costs, against plain exports and torch, at base size",
+        description="wav2vec2-base with random weights, one thread: offline, streaming, memory, "
+        "operators, and the processor's peak. Needs the extra `export`.",
+    )
+    one.add_argument("--rounds", type=int, default=5, metavar="N", help="default: 5")
+    one.add_argument("--cache", type=Path, default=Path(".bench"), help="default: .bench")
+    _add_outputs(one)
+    one.set_defaults(run=partial(_speed, one))
 
 
 def _add_phrases(kinds: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -215,6 +229,13 @@ def _window(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> i
         arguments.cache, rounds=arguments.rounds, minutes=arguments.minutes, report=_progress
     )
     return _tell(result, arguments)
+
+
+def _speed(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
+    from .speed import measure
+
+    _at_least(parser, arguments, rounds=1)
+    return _tell(measure(arguments.cache, rounds=arguments.rounds, report=_progress), arguments)
 
 
 def _phrases(arguments: argparse.Namespace) -> int:

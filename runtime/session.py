@@ -10,6 +10,7 @@ Threads, and that they sleep instead of spinning, are set here and nowhere else:
 uses no CPU. A provider is what was asked for, or an error.
 """
 
+import json
 import os
 from collections.abc import Mapping, Sequence
 from importlib.metadata import packages_distributions, version
@@ -119,12 +120,22 @@ class Session:
         assert all(isinstance(one, np.ndarray) and one.dtype == np.float32 for one in found)
         return found
 
+    def end_profile(self) -> list[dict[str, Any]]:
+        """Return the events of a session that was opened with `profile`; it records no more.
+
+        They are those of Chrome's trace event format: name, cat, dur in microseconds, args.
+        """
+        with open(self._session.end_profiling(), encoding="utf-8") as file:  # noqa: PTH123
+            events: list[dict[str, Any]] = json.load(file)
+        return events
+
 
 def open_session(
     model_path: str | os.PathLike[str],
     *,
     threads: int,
     provider: Provider | Sequence[Provider],
+    profile: str | os.PathLike[str] | None = None,
 ) -> Session:
     """Load a model.
 
@@ -136,6 +147,8 @@ def open_session(
             `("tensorrt", {"trt_fp16_enable": True})`. In a list the first one that can take a node
             of the network takes it. Each provider in it must be there: a list is no way to hide
             that one is missing.
+        profile: Write how long each operator takes into a file whose path begins like this, until
+            `Session.end_profile` is called.
 
     Raises:
         ModelFormatError: If the file is no ONNX model that this ONNX Runtime can load.
@@ -149,6 +162,8 @@ def open_session(
     asked = _asked(provider)
     _check_there(asked)
     options = _options(threads)
+    if profile is not None:
+        options.enable_profiling, options.profile_file_prefix = True, os.fspath(profile)
     try:
         session = onnxruntime.InferenceSession(
             os.fspath(model_path),
