@@ -51,7 +51,7 @@ class _Parser(argparse.ArgumentParser):
 def parser() -> argparse.ArgumentParser:
     """Build the parser of the whole command line; no heavy library is loaded for it."""
     from wav2edge.benchmarks import commands as benchmark_commands
-    from wav2edge.benchmarks import tuning
+    from wav2edge.benchmarks import tune_command
     from wav2edge.export import commands as export_commands
     from wav2edge.lm import commands as lm_commands
     from wav2edge.runtime import attachment, demo, listen
@@ -66,7 +66,7 @@ def parser() -> argparse.ArgumentParser:
     for home in (runtime_commands, listen, export_commands, benchmark_commands, demo):
         home.add_parsers(subparsers)
     kinds = lm_commands.add_parsers(subparsers, attachment.alphabet_of)
-    for home in (attachment, tuning):
+    for home in (attachment, tune_command):
         home.add_parsers(kinds)
     return whole
 
