@@ -19,7 +19,14 @@ from .adapters import adapter_file, is_adapter, load_adapter
 from .errors import CheckpointNotFoundError, UnsupportedCheckpointError, WeightsError
 from .foreign import first_line
 from .graph_file import Sizes
-from .kinds import SUPPORTED, first_norm, position_reach, refuse_unsupported, supported
+from .kinds import (
+    SUPPORTED,
+    first_norm,
+    knows_the_start,
+    position_reach,
+    refuse_unsupported,
+    supported,
+)
 from .vocabulary import Vocabulary, choose_language, read_vocabulary
 
 # Known to differ between published checkpoints without mattering to CTC: masking while training,
@@ -72,6 +79,7 @@ class Checkpoint:
             head_size=config.hidden_size // config.num_attention_heads,
             vocabulary=config.vocab_size,
             left_frames=position_reach(config)[0],
+            knows_the_start=knows_the_start(config),
             receptive_field=geometry.receptive_field,
             hop=geometry.hop,
             kernel=geometry.kernels[0] if first_norm(config) == "group" else None,

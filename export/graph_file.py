@@ -41,6 +41,8 @@ class Sizes:
     head_size: int
     vocabulary: int
     left_frames: int
+    knows_the_start: bool
+    """The context asks how many of the first frames lie before the start of the audio."""
     receptive_field: int
     hop: int
     kernel: int | None
@@ -128,11 +130,14 @@ def _front_inputs(sizes: Sizes) -> dict[str, _Input | list[_Input]]:
 def _context_inputs(sizes: Sizes) -> dict[str, _Input | list[_Input]]:
     # One tensor for each: torch.export would take one that is given twice for the same input.
     width = sizes.heads * sizes.head_size
-    return {
+    inputs: dict[str, _Input | list[_Input]] = {
         "frames": _Input(torch.randn(1, sizes.left_frames + 11, sizes.hidden), 1),
         "past": [_Input(torch.randn(7, width), 0) for _ in past_names(sizes.layers)],
         "hold": _Input(torch.zeros(3), 0),
     }
+    if sizes.knows_the_start:
+        inputs["outside"] = _Input(torch.zeros(2), 0)
+    return inputs
 
 
 def _trace(
@@ -140,7 +145,9 @@ def _trace(
     inputs: Mapping[str, _Input | list[_Input]],
     outputs: tuple[str, ...],
 ) -> onnx.ModelProto:
-    examples, shapes, names = {}, {}, []
+    examples: dict[str, Any] = {}
+    shapes: dict[str, Any] = {}
+    names: list[str] = []
     for name, given in inputs.items():
         if isinstance(given, list):
             examples[name] = [one.example for one in given]

@@ -129,7 +129,9 @@ class TorchSession:
         with torch.no_grad():
             if "log_probs" in outputs:
                 past = [inputs[name] for name in past_names(len(self._step.context.layers))]
-                found = self._step.context(inputs["frames"], past, inputs["hold"])
+                found = self._step.context(
+                    inputs["frames"], past, inputs["hold"], inputs.get("outside")
+                )
             else:
                 found = (self._step.front(**inputs),)
         return [value.numpy() for value in found]

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.nn.utils import parametrize
 
 Tensor = torch.Tensor
 
@@ -26,19 +27,22 @@ class PositionStack(nn.Module):
 
     def __init__(self, embedding: Any) -> None:
         super().__init__()
+        # Weight norm is folded, so that quantizers and optimizers see a constant.
         layers: list[Any] = list(getattr(embedding, "layers", [embedding]))
+        for layer in layers:
+            fold_weight_norm(layer.conv)
         self.layers = nn.ModuleList(layers)
         kernels: list[int] = [layer.conv.weight.shape[2] for layer in layers]
         lefts = [kernel // 2 for kernel in kernels]
         self.consumed = [sum(lefts[:i]) for i in range(len(lefts))]
 
-    def forward(self, frames: Tensor, outside: Tensor) -> Tensor:
+    def forward(self, frames: Tensor, outside: Tensor | None = None) -> Tensor:
         """Convolve.
 
         Args:
             frames: float32 `[1, left + n, hidden]`, zeros where they lie outside.
             outside: float32 `[o]`; its length says how many of the first `left` lie before the
-                start of the audio.
+                start of the audio. One convolution over zeros needs not know.
 
         Returns:
             float32 `[1, n, hidden]`, to be added to the last n frames.
@@ -51,7 +55,8 @@ class PositionStack(nn.Module):
                 hidden = hidden * scale + (norm.bias - norm.running_mean * scale)
             if norm is not None or consumed:
                 places = torch.arange(hidden.shape[1], device=hidden.device)
-                inside = places >= outside.shape[0] - consumed
+                n_outside = 0 if outside is None else outside.shape[0]
+                inside = places >= n_outside - consumed
                 hidden = hidden * inside.to(hidden.dtype)[:, None]
             hidden = _convolved(layer, hidden)
         return hidden
@@ -107,10 +112,16 @@ class Gate(nn.Module):
         self.const = attention.gru_rel_pos_const.detach()[0]
 
     def forward(self, hidden: Tensor) -> Tensor:
-        """Frames `[1, n, hidden]`, as the attention sees them -> `[heads, n, 1]`."""
-        heads = hidden.reshape(hidden.shape[1], self.n_heads, -1).transpose(0, 1)
+        """Frames `[n, hidden]`, as the attention sees them -> `[heads, n, 1]`."""
+        heads = hidden.reshape(hidden.shape[0], self.n_heads, -1).transpose(0, 1)
         first, second = torch.sigmoid(self.sums(heads)).split(1, dim=-1)
         return torch.as_tensor(first * (second * self.const - 1.0) + 2.0)
+
+
+def fold_weight_norm(module: nn.Module) -> None:
+    """Turn a weight-normed weight into a plain one."""
+    if parametrize.is_parametrized(module, "weight"):
+        parametrize.remove_parametrizations(module, "weight")
 
 
 def attention_distances(encoder: Any) -> Distances | None:

@@ -21,9 +21,9 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn import functional
-from torch.nn.utils import parametrize
 
+from .kinds import is_stable, knows_the_start, position_reach
+from .positions import Gate, PositionStack, attention_distances
 from .products import Product, unfolded
 
 Tensor = torch.Tensor
@@ -110,18 +110,21 @@ class Context(nn.Module):
     def __init__(self, model: Any) -> None:
         super().__init__()
         encoder, config = model.base_model.encoder, model.config
-        fold_weight_norm(encoder.pos_conv_embed.conv)
-        self.position, self.activation = (
-            encoder.pos_conv_embed.conv,
-            encoder.pos_conv_embed.activation,
-        )
-        self.stable = bool(config.do_stable_layer_norm)
+        self.positions = PositionStack(encoder.pos_conv_embed)
+        self.distances = attention_distances(encoder)
+        self.stable = is_stable(config)
         self.layers = nn.ModuleList(Layer(layer, stable=self.stable) for layer in encoder.layers)
         self.norm, self.head = encoder.layer_norm, Product.of(model.lm_head)
-        self.left = self.position.kernel_size[0] // 2
-        self.right = self.position.kernel_size[0] - 1 - self.left
+        self.left, _ = position_reach(config)
+        self.knows_the_start = knows_the_start(config)
 
-    def forward(self, frames: Tensor, past: Sequence[Tensor], hold: Tensor) -> tuple[Tensor, ...]:
+    def forward(
+        self,
+        frames: Tensor,
+        past: Sequence[Tensor],
+        hold: Tensor,
+        outside: Tensor | None = None,
+    ) -> tuple[Tensor, ...]:
         """Run the transformer over the frames after the first `left`.
 
         Args:
@@ -131,27 +134,26 @@ class Context(nn.Module):
                 each; l may be 0.
             hold: float32 `[h]`; its length says how many of the newest frames stay out of the
                 returned keys and values.
+            outside: float32 `[o]`; its length says how many of the first `left` frames lie before
+                the start of the audio. Only some kinds ask (`kinds.knows_the_start`).
 
         Returns:
             log_probs `[1, n, vocabulary]`, then keys and values `[n - h, hidden]` of each layer.
         """
-        hidden = (frames[:, self.left :] + self._position(frames))[0]
+        hidden = (frames[:, self.left :] + self.positions(frames, outside))[0]
         if not self.stable:
             hidden = self.norm(hidden)
         n_kept = hidden.shape[0] - hold.shape[0]
+        worth = None
+        if self.distances is not None:
+            worth = self.distances(past[0].shape[0], hidden.shape[0])
         new: list[Tensor] = []
         for i, layer in enumerate(self.layers):
-            hidden, keys, values = layer(hidden, past[2 * i], past[2 * i + 1])
+            hidden, keys, values = layer(hidden, past[2 * i], past[2 * i + 1], worth)
             new += [keys[:n_kept], values[:n_kept]]
         if self.stable:
             hidden = self.norm(hidden)
         return (torch.log_softmax(self.head(hidden), dim=-1)[None], *new)
-
-    def _position(self, frames: Tensor) -> Tensor:
-        padded = functional.pad(frames.transpose(1, 2), (0, self.right))
-        conv = self.position
-        hidden = functional.conv1d(padded, conv.weight, conv.bias, groups=conv.groups)
-        return torch.as_tensor(self.activation(hidden).transpose(1, 2))
 
 
 class Layer(nn.Module):
@@ -168,30 +170,44 @@ class Layer(nn.Module):
         self.widening = Product.of(feed.intermediate_dense)
         self.activation = feed.intermediate_act_fn
         self.narrowing = Product.of(feed.output_dense)
+        self.adapter = getattr(layer, "adapter_layer", None)
+        self.gate = Gate(attention) if hasattr(attention, "gru_rel_pos_linear") else None
 
-    def forward(self, hidden: Tensor, keys: Tensor, values: Tensor) -> tuple[Tensor, ...]:
-        """Return the hidden rows, and the new keys and values `[n, hidden]`."""
+    def forward(
+        self, hidden: Tensor, keys: Tensor, values: Tensor, worth: Tensor | None = None
+    ) -> tuple[Tensor, ...]:
+        """Return the hidden rows, and the new keys and values `[n, hidden]`.
+
+        `worth` `[heads, n, l + n]` is what distances count for, in WavLM.
+        """
         normed = self.norm(hidden) if self.stable else hidden
         query, new_keys, new_values = self.projection(normed).split(hidden.shape[1], dim=1)
-        attended = self._attend(query, torch.cat([keys, new_keys]), torch.cat([values, new_values]))
+        bias = None if self.gate is None or worth is None else self.gate(normed) * worth
+        attended = self._attend(
+            query, torch.cat([keys, new_keys]), torch.cat([values, new_values]), bias
+        )
         hidden = hidden + self.output(attended)
         if self.stable:
             hidden = hidden + self._feed_forward(self.final_norm(hidden))
+            hidden = hidden if self.adapter is None else hidden + self.adapter(hidden)
         else:
             hidden = self.norm(hidden)
             hidden = self.final_norm(hidden + self._feed_forward(hidden))
         return hidden, new_keys, new_values
 
-    def _attend(self, query: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+    def _attend(
+        self, query: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None = None
+    ) -> Tensor:
         """Attend from the new frames to the past and to themselves.
 
-        Positions play no part, so the past is a set.
+        Without a bias positions play no part, and the past is a set.
         """
         queries, keys, values = (
             rows.reshape(-1, self.n_heads, query.shape[1] // self.n_heads)
             for rows in (query, keys, values)
         )
-        weights = torch.softmax(queries.transpose(0, 1) @ keys.permute(1, 2, 0), dim=-1)
+        scores = queries.transpose(0, 1) @ keys.permute(1, 2, 0)
+        weights = torch.softmax(scores if bias is None else scores + bias, dim=-1)
         return (weights @ values.transpose(0, 1)).transpose(0, 1).reshape(query.shape)
 
     def _feed_forward(self, hidden: Tensor) -> Tensor:
@@ -220,12 +236,3 @@ class StepGraph:
             for name, module in root.named_modules()
             if isinstance(module, Product)
         }
-
-
-def fold_weight_norm(module: nn.Module) -> None:
-    """Turn a weight-normed weight into a plain one.
-
-    So quantizers and optimizers see a constant.
-    """
-    if parametrize.is_parametrized(module, "weight"):
-        parametrize.remove_parametrizations(module, "weight")

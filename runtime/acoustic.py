@@ -164,13 +164,28 @@ class AcousticModel:
         past = dict(zip(self._past, state.left.arrays(), strict=True))
         log_probs, *new = self._session.run(
             ("log_probs", *self._new),
-            {"frames": features, "hold": np.zeros(unkept, np.float32), **past},
+            {
+                "frames": features,
+                "hold": np.zeros(unkept, np.float32),
+                **past,
+                **self._outside(state.n_frames),
+            },
         )
         left = state.left.extended(new, left_frames)
         n_final = n_frames - hold
         kept = features[:, features.shape[1] - hold - self.bundle.manifest.position_left_frames :]
         done = AcousticStep(log_probs[0, :n_final], log_probs[0, n_final:], state.n_frames)
         return done, replace(state, features=kept, left=left, n_frames=state.n_frames + n_final)
+
+    def _outside(self, n_frames: int) -> dict[str, Array]:
+        """Tell those kinds that ask how many of the past features lie before the first frame.
+
+        The length says it, as with `hold`.
+        """
+        if not self.bundle.manifest.knows_the_start:
+            return {}
+        n_outside = max(0, self.position_left_frames - n_frames)
+        return {"outside": np.zeros(n_outside, np.float32)}
 
     def unheard(self, before: AcousticState, after: AcousticState) -> AcousticState:
         """Return the state after a step that held no speech.

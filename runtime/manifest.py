@@ -87,6 +87,8 @@ class Manifest:
     """Segments of a recording less confident than this are noise; 0, the default, keeps all."""
     word_separator: str = " "
     """What text has in place of the word delimiter."""
+    knows_the_start: bool = False
+    """`context` takes `outside`: how many of the first frames lie before the start of the audio."""
     layout: str = "wav2edge"
     """`wav2edge`: the graph steps and streams; `onnx-asr`: it sees a recording as a whole."""
     language_model: LanguageModelFacts | None = None

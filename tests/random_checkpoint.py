@@ -133,7 +133,7 @@ def write_mms_checkpoint(
         torch.manual_seed(100 + i)
         for name, value in model._get_adapters().items():
             with torch.no_grad():
-                value.copy_(0.3 * torch.randn_like(value) + ("norm.weight" in name))
+                value.copy_(0.1 * torch.randn_like(value) + ("norm.weight" in name))
         adapters = {k: v.detach().clone() for k, v in model._get_adapters().items()}
         save_file(adapters, folder / f"adapter.{language}.safetensors", metadata={"format": "pt"})
         if language == own:

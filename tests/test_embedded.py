@@ -8,6 +8,7 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
+from wav2edge.runtime.acoustic import AcousticModel
 from wav2edge.runtime.bundle import Bundle
 from wav2edge.runtime.events import Final, SpeechStart
 from wav2edge.runtime.recognizer import Recognizer, load
@@ -115,6 +116,7 @@ def test_long_recordings_hardly_depend_on_the_step(
     samples = np.concatenate([x for one, _, _ in strings for x in (one, gap)])
     assert len(samples) > 90 * RATE_HZ
     alphabet, texts = recognizer.bundle.alphabet, []
+    assert isinstance(recognizer._model, AcousticModel)
     for step_s in (10.0, 20.0, 30.0):
         log_probs = np.concatenate(list(recognizer._model.log_probs([samples], step_s=step_s)))
         texts.append(alphabet.text(alphabet.masked(log_probs).argmax(axis=1)))

@@ -1,15 +1,19 @@
 """Every kind of checkpoint: MMS and its languages, UniSpeech, WavLM, data2vec, odd HuBERTs."""
 
 import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pytest
+import soundfile
 
 pytest.importorskip("torch", reason="torch is absent: it comes with the extra `export`")
 pytest.importorskip("transformers", reason="transformers is absent: see the extra `export`")
 pytest.importorskip("onnx", reason="onnx is absent: it comes with the extra `export`")
 
+import onnx
 import torch
 from random_checkpoint import (
     VOCABULARY,
@@ -21,21 +25,34 @@ from safetensors.torch import load_file, save_file
 from transformers import Wav2Vec2CTCTokenizer, Wav2Vec2ForCTC
 
 from wav2edge.cli import main
-from wav2edge.export import model_writer
+from wav2edge.export import graph_file, model_writer
 from wav2edge.export.checkpoint import load_checkpoint
-from wav2edge.export.convert import export
+from wav2edge.export.convert import export, manifest_facts
 from wav2edge.export.errors import LanguageError, UnsupportedCheckpointError, WeightsError
 from wav2edge.export.foreign import silence
-from wav2edge.export.kinds import position_reach
-from wav2edge.export.parity import whole
+from wav2edge.export.kinds import is_stable, position_reach
+from wav2edge.export.parity import TorchSession, whole
+from wav2edge.export.step_graph import StepGraph
 from wav2edge.lm.alphabet import Alphabet
 from wav2edge.runtime.acoustic import AcousticModel
 from wav2edge.runtime.bundle import Bundle
 from wav2edge.runtime.errors import DamagedBundleError
+from wav2edge.runtime.recognizer import Recognizer
 from wav2edge.runtime.session import open_session
+
+if TYPE_CHECKING:
+    from wav2edge.runtime.session import Session
 
 GERMAN = {**VOCABULARY, "Ä": 32, "Ö": 33, "sch": 34}
 LANGUAGES = {"eng": VOCABULARY, "deu": GERMAN}
+WAVLM = ["wavlm", "wavlm-large"]
+_CHARACTERS = [*map(chr, range(0x4E00, 0x4E00 + 9500)), *map(chr, range(0x0900, 0x0D00))]
+MANY = {
+    token: i
+    for i, token in enumerate(["<pad>", "<s>", "</s>", "<unk>", " ", *_CHARACTERS][:10_288])
+}
+LAST_BITS = 5e-7  # of a float32: log-probs of thousands of tokens lie near -10
+Exports = Callable[..., "Stepped"]  # (kind, precision, folder of the bundle)
 
 
 def speech_like(n_samples: int, seed: int = 3) -> np.ndarray:
@@ -213,26 +230,226 @@ def test_a_space_that_is_a_token_parts_words(tmp_path: Path) -> None:
 
 
 def test_weights_of_a_large_model_have_a_file_of_their_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, exported: Exports, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Above the limit they lie beside the graph, hashed, the same bytes each time.
 
     And the model says the same.
     """
-    source = str(write_checkpoint(tmp_path / "checkpoint", "odd"))
-    small = export(source, tmp_path / "small", precision="float32").bundle
+    small = exported("data2vec-even", "float32").model
     monkeypatch.setattr(model_writer, "LARGEST", 100_000)
     first, second = (
-        export(source, tmp_path / name, precision="float32").bundle for name in ("first", "second")
+        exported("data2vec-even", "float32", tmp_path / name).model.bundle for name in ("a", "b")
     )
     assert set(first.manifest.files) == {"model.onnx", "model.onnx.data", "tokens.txt"}
     assert first.manifest.files == second.manifest.files
-    assert first.manifest.files["model.onnx"].bytes < small.manifest.files["model.onnx"].bytes / 2
+    inside = small.bundle.manifest.files["model.onnx"].bytes
+    assert first.manifest.files["model.onnx"].bytes < inside / 2
     samples = speech_like(20_000)
-    np.testing.assert_array_equal(whole(model_of(first), samples), whole(model_of(small), samples))
+    np.testing.assert_array_equal(whole(model_of(first), samples), whole(small, samples))
     weights = first.folder / "model.onnx.data"
     damaged = bytearray(weights.read_bytes())
     damaged[len(damaged) // 2] ^= 1
     weights.write_bytes(damaged)
     with pytest.raises(DamagedBundleError, match=r"model\.onnx\.data has SHA-256"):
         Bundle.read(first.folder)
+
+
+class Stepped:
+    """A checkpoint and its step graph behind the runtime's driver, in torch or as exported."""
+
+    def __init__(self, source: Path, model: AcousticModel, language: str | None = None) -> None:
+        self.source = source
+        self.checkpoint, self.model = load_checkpoint(str(source), language=language), model
+
+    def theirs(self, samples: np.ndarray) -> np.ndarray:
+        """What `transformers` says."""
+        logits = self.checkpoint.logits(torch.from_numpy(samples))
+        return torch.log_softmax(logits, dim=-1).numpy()
+
+    def check(self, atol: float) -> None:
+        """Compare in every way that the kind allows."""
+        self.check_offline(atol)
+        facts = self.model.bundle.manifest
+        if not facts.group_norm and not facts.do_normalize:
+            self.check_blocks(atol)
+            self.check_splits(atol)
+
+    def check_offline(self, atol: float) -> None:
+        """Compare at lengths chosen to hurt: around a frame, around what positions see, seconds."""
+        geometry, config = self.model.geometry, self.checkpoint.config
+        reach = geometry.n_samples(sum(position_reach(config)) + 1)
+        field = geometry.receptive_field
+        for n in (field, field + geometry.hop - 1, field + geometry.hop, reach - 1, reach, 30_000):
+            samples = speech_like(n)
+            np.testing.assert_allclose(
+                whole(self.model, samples), self.theirs(samples), atol=atol, rtol=LAST_BITS
+            )
+
+    def check_blocks(self, atol: float) -> None:
+        """Compare two steps that hold nothing back with `transformers`, its attention masked."""
+        geometry = self.model.geometry
+        cut, samples = geometry.n_samples(31), speech_like(geometry.n_samples(80))
+        first, state = self.model.step(self.model.start(), samples[:cut], hold_frames=0)
+        second, _ = self.model.step(state, samples[cut:], hold_frames=0)
+        expected = in_two_blocks(self.checkpoint.model, samples, 31)
+        found = np.concatenate([first.log_probs, second.log_probs])
+        np.testing.assert_allclose(found, expected, atol=atol, rtol=LAST_BITS)
+
+    def check_splits(self, atol: float) -> None:
+        """Compare one step with many awkward ones that hold everything back until the end."""
+        samples, state = speech_like(20_000), self.model.start()
+        for piece in np.split(samples, [1, 399, 400, 401, 5000, 5001, 12_320, 19_999]):
+            step, state = self.model.step(state, piece, hold_frames=10**6)
+            assert len(step.log_probs) == 0
+        last, _ = self.model.step(state, np.zeros(0, np.float32), hold_frames=0)
+        np.testing.assert_allclose(
+            last.log_probs, whole(self.model, samples), atol=atol, rtol=LAST_BITS
+        )
+
+
+def in_two_blocks(model: Any, samples: np.ndarray, n_first: int) -> np.ndarray:  # noqa: ANN401
+    """Run the layers of `transformers` on audio that arrives in two pieces.
+
+    Frames of the first see nothing of the second; those of the second see all.
+    """
+    encoder, config = model.base_model.encoder, model.config
+    with torch.no_grad():
+        heard = model.base_model.feature_extractor(torch.from_numpy(samples)[None])
+        projected = model.base_model.feature_projection(heard.transpose(1, 2))
+        frames = projected[0] if isinstance(projected, tuple) else projected
+        n = frames.shape[1]
+        early = encoder.pos_conv_embed(frames[:, :n_first])
+        late = encoder.pos_conv_embed(frames)[:, n_first:]
+        hidden = frames + torch.cat([early, late], dim=1)
+        hidden = hidden if is_stable(config) else encoder.layer_norm(hidden)
+        mask = torch.zeros(n, n)
+        mask[:n_first, n_first:] = -torch.inf
+        if config.model_type == "wavlm":
+            worth = encoder.layers[0].attention.compute_bias(n, n) + mask
+            for layer in encoder.layers:
+                hidden, _ = layer(hidden, position_bias=worth)
+        else:
+            for layer in encoder.layers:
+                hidden = layer(hidden, attention_mask=mask[None, None])
+        hidden = encoder.layer_norm(hidden) if is_stable(config) else hidden
+        return torch.log_softmax(model.lm_head(hidden), dim=-1)[0].numpy()
+
+
+def written(folder: Path, kind: str) -> tuple[Path, str | None]:
+    """Write a checkpoint of a kind; MMS is read in its second language.
+
+    UniSpeech has a vocabulary of 10,288 characters, as the Omnilingual models have.
+    """
+    if kind == "mms":
+        return write_mms_checkpoint(folder, LANGUAGES, own="eng"), "deu"
+    if kind == "unispeech":
+        write_checkpoint(folder, kind, vocab_size=len(MANY))
+        write_processor(folder, MANY, do_normalize=False)
+        return folder, None
+    return write_checkpoint(folder, kind), None
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exports]:
+    """Export kinds; each is traced once, because tracing takes longer than all the rest.
+
+    The trace does not depend on the precisions used here: integers are put into it afterwards.
+    """
+    traced: dict[tuple[str, str], onnx.ModelProto] = {}
+    trace, place = graph_file._trace, tmp_path_factory.mktemp("exported")
+    now = [""]
+
+    def remembered(module: torch.nn.Module, *args: Any) -> onnx.ModelProto:  # noqa: ANN401
+        key = now[0], type(module).__name__
+        if key not in traced:
+            traced[key] = trace(module, *args)
+        copy = onnx.ModelProto()
+        copy.CopyFrom(traced[key])
+        return copy
+
+    def make(kind: str, precision: str, out: Path | None = None) -> Stepped:
+        now[0], folder = kind, place / kind
+        language = "deu" if kind == "mms" else None
+        if not folder.exists():
+            written(folder, kind)
+        out = out or place / f"{kind}-{precision}"
+        if not out.exists():
+            clips = [clip(place)]
+            export(
+                str(folder), out, precision=precision, language=language, verify=clips, force=True
+            )
+        return Stepped(folder, model_of(Bundle.read(out)), language)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(graph_file, "_trace", remembered)
+        yield make
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["hubert-batch-norm", "unispeech", "unispeech-sat", *WAVLM, "data2vec", "data2vec-even", "mms"],
+)
+def test_the_step_graph_equals_transformers(tmp_path: Path, kind: str) -> None:
+    """Offline at awkward lengths, in any split, and in blocks: each kind is the checkpoint.
+
+    Splits and blocks are compared for the kinds that do not normalise over the utterance.
+    """
+    source, language = written(tmp_path / "checkpoint", kind)
+    checkpoint = load_checkpoint(str(source), language=language)
+    facts = {**manifest_facts(checkpoint, [speech_like(8000)]), "precision": {}, "parity": {}}
+    bundle = Bundle.write(
+        tmp_path / "bundle", facts, model=b"none", tokens=checkpoint.vocabulary.tokens
+    )
+    session = cast("Session", TorchSession(StepGraph(checkpoint.model)))
+    Stepped(source, AcousticModel(bundle, session), language).check(2e-6)
+
+
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+@pytest.mark.parametrize(
+    "kind", ["mms", "wavlm-large", "data2vec-even", "hubert-batch-norm", "unispeech"]
+)
+def test_the_exported_graph_equals_transformers(
+    exported: Exports, kind: str, precision: str
+) -> None:
+    """What is in the file is the checkpoint as well; int8 moves log-probs by 0.03 at most."""
+    stepped, atol = exported(kind, precision), 2e-6 if precision == "float32" else 0.03
+    stepped.check(atol)
+    manifest = stepped.model.bundle.manifest
+    assert manifest.parity["stepped"]["largest_difference"] < 5 * atol
+    assert ("MatMulInteger" in manifest.precision["operators"]) == (precision == "int8")
+
+
+def test_the_bundle_speaks_the_language_that_was_chosen(exported: Exports) -> None:
+    """The manifest names it, and its tokens are those of its vocabulary."""
+    bundle = exported("mms", "float32").model.bundle
+    assert bundle.manifest.source["language"] == "deu"
+    assert bundle.alphabet.tokens == tuple(GERMAN)
+
+
+def test_ten_thousand_characters_load_and_decode(exported: Exports) -> None:
+    """A bundle of 10,288 tokens of many scripts, a space among them, transcribes what it hears.
+
+    The text is the tokenizer's.
+    """
+    stepped = exported("unispeech", "float32")
+    folder = stepped.model.bundle.folder
+    recognizer = Recognizer(
+        stepped.model.bundle, open_session(folder / "model.onnx", threads=1, provider="cpu")
+    )
+    assert recognizer.bundle.alphabet.size == len(MANY) == 10_288
+    assert recognizer.bundle.alphabet.delimiter_id == MANY[" "]
+    samples = speech_like(30_000)
+    rows = stepped.theirs(samples)
+    rows[:, list(recognizer.bundle.alphabet.special_ids)] = -np.inf
+    tokenizer = Wav2Vec2CTCTokenizer.from_pretrained(stepped.source)
+    expected = tokenizer.decode(rows.argmax(axis=1))
+    assert len(set(expected)) > 10
+    assert recognizer.transcribe(samples, 16_000).text == expected
+
+
+def clip(folder: Path) -> Path:
+    """Write two seconds to compare on."""
+    path = folder / "clip.wav"
+    soundfile.write(path, speech_like(32_000), 16_000, subtype="FLOAT")
+    return path
