@@ -39,11 +39,11 @@ KINDS = {
 # what of it is there can be trained on.
 HOURS = {
     "hibari": 6.0,
-    "espeak-ng": 14.0,
-    "pico": 5.0,
-    "flite": 6.0,
-    "rhvoice": 5.0,
-    "festival": 1.0,
+    "espeak-ng": 16.0,
+    "pico": 6.0,
+    "flite": 7.0,
+    "rhvoice": 2.5,
+    "festival": 0.4,
     "kokoro": 8.0,
 }
 _AT_ONCE = 400  # utterances between two saves
