@@ -1,13 +1,18 @@
-"""Decoding of speech alone: what lies between utterances is not searched.
+"""Decoding of speech alone: what lies between utterances is not searched, and noise is known.
 
 A search that knows hotwords, or a language model, finds words in hours of silence if it is made to
 look for them there. So here any decoder sleeps until speech begins: a frame whose best token is
 neither blank nor word delimiter. Then it is given a little of what came before, for a first letter
-that was weak, and listens until the utterance ends: after a pause, or where `restart` ends it. Each
-utterance begins as a sentence does, and silence costs nothing and leaves nothing behind.
+that was weak, and listens until the utterance ends: after a pause in a recording, where `restart`
+ends it in a stream. Each utterance begins as a sentence does, and silence costs nothing and leaves
+nothing behind.
+
+Whether an utterance was noise is asked of the model, not of the search: how sure it was of what it
+heard greedily. One threshold does for every decoder.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,7 +23,7 @@ from .alphabet import Alphabet
 from .beam import BeamDecoder
 from .decoder import Decoder
 from .errors import DecoderError, LogProbsError
-from .greedy import SpokenWord
+from .greedy import GreedyDecoder, GreedyState, SpokenWord
 from .phrases import LEAD_FRAMES, PhraseDecoder
 
 Frames = NDArray[np.float32]
@@ -30,14 +35,16 @@ class UtteranceState:
 
     inner: Any
     """The decoder's own state; its frames are counted without those that it slept through."""
+    greedy: GreedyState
+    """Of what is heard greedily, to know noise by."""
     n_frames: int = 0
     """Frames decoded so far."""
     is_open: bool = False
     """Whether somebody speaks."""
-    n_silent: int = 0
-    """Frames since the newest spoken one."""
     lead: bytes = b""
     """The newest log-probs before an utterance, float32."""
+    confidence: tuple[float, int] = (0.0, 0)
+    """Of the words heard greedily in this utterance: the sum of the logarithms, and how many."""
 
 
 class UtteranceDecoder:
@@ -47,8 +54,9 @@ class UtteranceDecoder:
         decoder: Any decoder. It is not changed, and many may share it.
         identity: What it is; a state goes on only with a decoder of the same identity.
         hotwords: Of each new stream; None: those that the decoder has.
-        pause_frames: So many frames without a token end an utterance. None: it ends with `restart`,
-            as the endpointing of a stream has it.
+        pause_frames: So many frames without a token end an utterance of a recording.
+        reject_below: An utterance that the model is less sure of is noise. A decoder of phrases
+            knows by itself what was not said to it: then this does not count.
 
     Raises:
         HotwordError: If a hotword cannot be spelled.
@@ -61,17 +69,18 @@ class UtteranceDecoder:
         *,
         identity: str = "",
         hotwords: Mapping[str, float] | None = None,
-        pause_frames: int | None = None,
+        pause_frames: int = 50,
+        reject_below: float = 0.0,
     ) -> None:
         self.identity = identity
-        self.has_threshold = isinstance(decoder, PhraseDecoder)
-        """Whether it rejects by itself what was not said to it."""
         self._decoder, self._pause_frames = decoder, pause_frames
+        self._reject_below = 0.0 if isinstance(decoder, PhraseDecoder) else reject_below
         alphabet = decoder.alphabet
+        self._greedy = GreedyDecoder(alphabet, pause_frames=pause_frames)
         self._unspoken = [
             id_ for id_ in (alphabet.blank_id, alphabet.delimiter_id) if id_ is not None
         ]
-        self._first = UtteranceState(decoder.start())
+        self._first = UtteranceState(decoder.start(), self._greedy.start())
         if hotwords is not None:
             self._first = self.with_hotwords(self._first, hotwords)
 
@@ -86,11 +95,27 @@ class UtteranceDecoder:
 
     def restart(self, state: UtteranceState) -> UtteranceState:
         """End the utterance: frames and hotwords stay, the words are forgotten."""
-        return UtteranceState(self._decoder.restart(state.inner), state.n_frames)
+        inner = self._decoder.restart(state.inner)
+        return UtteranceState(inner, self._greedy.start(), state.n_frames)
+
+    def parted(self, state: UtteranceState) -> UtteranceState:
+        """Go on with an utterance whose final words belong to a segment that is over."""
+        return replace(state, confidence=(0.0, 0))
 
     def n_frames(self, state: UtteranceState) -> int:
         """Return how many frames were decoded since the start."""
         return state.n_frames
+
+    def is_noise(self, state: UtteranceState) -> bool:
+        """Tell whether the model hardly believes in what it heard in this utterance.
+
+        It is asked for the geometric mean over the words of greedy decoding, that of a segment's
+        confidence.
+        """
+        if not self._reject_below:
+            return False
+        logs, n_words = _added(state.confidence, self._greedy.finish(state.greedy))
+        return n_words == 0 or math.exp(logs / n_words) < self._reject_below
 
     def with_hotwords(self, state: UtteranceState, hotwords: Mapping[str, float]) -> UtteranceState:
         """Change the hotwords of a stream; words that are not final are scored anew.
@@ -123,7 +148,7 @@ class UtteranceDecoder:
     def advance(
         self, state: UtteranceState, log_probs: Frames
     ) -> tuple[tuple[SpokenWord, ...], UtteranceState]:
-        """Decode more frames.
+        """Decode more frames; an utterance that has begun goes on until `restart`.
 
         Args:
             state: What `start`, `restart`, `with_hotwords` or the last `advance` returned.
@@ -135,24 +160,15 @@ class UtteranceDecoder:
         Raises:
             LogProbsError: If the array is not `[n, V]`, or holds NaN.
         """
+        if state.is_open:
+            return self._heard(state, log_probs)
         spoken = self.spoken(log_probs)
-        words: tuple[SpokenWord, ...] = ()
-        while len(spoken):
-            if state.is_open:
-                n, n_silent = self._until_pause(state.n_silent, spoken)
-                found, state = self._heard(replace(state, n_silent=n_silent), log_probs[:n])
-                words += found
-                if n_silent == self._pause_frames:
-                    words += self.finish(state)
-                    state = self.restart(state)
-            else:
-                n = int(spoken.argmax()) if spoken.any() else len(spoken)
-                state = self._slept(state, log_probs[:n])
-                if n < len(spoken):
-                    found, state = self._woken(state)
-                    words += found
-            log_probs, spoken = log_probs[n:], spoken[n:]
-        return words, state
+        if not spoken.any():
+            return (), self._slept(state, log_probs)
+        first = int(spoken.argmax())
+        early, state = self._woken(self._slept(state, log_probs[:first]))
+        words, state = self._heard(state, log_probs[first:])
+        return early + words, state
 
     def finish(self, state: UtteranceState) -> tuple[SpokenWord, ...]:
         """Return the words that are not final yet, as if the audio ended here."""
@@ -162,19 +178,45 @@ class UtteranceDecoder:
         """Return the words that are not final yet, to be shown and not acted on."""
         return self._placed(state, self._decoder.partial(state.inner))
 
-    def _until_pause(self, n_silent: int, spoken: NDArray[np.bool_]) -> tuple[int, int]:
-        """Count the frames up to a pause, or all; and how many of the last are silent."""
-        for n, is_spoken in enumerate(spoken.tolist(), start=1):
-            n_silent = 0 if is_spoken else n_silent + 1
-            if n_silent == self._pause_frames:
-                return n, n_silent
-        return len(spoken), n_silent
+    def recording(self, pieces: Iterable[Frames]) -> Iterator[tuple[SpokenWord, ...]]:
+        """Decode a recording: pauses end utterances, and those that are noise are left out.
+
+        Args:
+            pieces: Log-probs `[n, V]`, in order.
+
+        Yields:
+            For each piece, and after the last, the words of the utterances that ended.
+
+        Raises:
+            LogProbsError: As `advance` does.
+        """
+        state, held, n_silent = self._first, list[SpokenWord](), 0
+        for log_probs in pieces:
+            ended: list[SpokenWord] = []
+            begin = 0
+            for end, is_spoken in enumerate(self.spoken(log_probs).tolist(), start=1):
+                n_silent = 0 if is_spoken else n_silent + 1
+                if n_silent == self._pause_frames:
+                    words, state = self.advance(state, log_probs[begin:end])
+                    ended += self._utterance(state, [*held, *words])
+                    state, held, begin = self.restart(state), [], end
+            words, state = self.advance(state, log_probs[begin:])
+            held += words
+            yield tuple(ended)
+        yield tuple(self._utterance(state, held))
+
+    def _utterance(self, state: UtteranceState, words: list[SpokenWord]) -> list[SpokenWord]:
+        """Return the words of an utterance that is over; none of noise."""
+        return [] if self.is_noise(state) else [*words, *self.finish(state)]
 
     def _heard(
         self, state: UtteranceState, log_probs: Frames
     ) -> tuple[tuple[SpokenWord, ...], UtteranceState]:
         words, inner = self._decoder.advance(state.inner, log_probs)
         state = replace(state, inner=inner, n_frames=state.n_frames + len(log_probs))
+        if self._reject_below:
+            heard, greedy = self._greedy.advance(state.greedy, log_probs)
+            state = replace(state, greedy=greedy, confidence=_added(state.confidence, heard))
         return self._placed(state, words), state
 
     def _slept(self, state: UtteranceState, log_probs: Frames) -> UtteranceState:
@@ -188,7 +230,7 @@ class UtteranceDecoder:
         """Begin an utterance with what was kept of the silence before it."""
         lead = np.frombuffer(state.lead, np.float32).reshape(-1, self.alphabet.size)
         words, inner = self._decoder.advance(state.inner, lead)
-        state = UtteranceState(inner, state.n_frames, is_open=True)
+        state = UtteranceState(inner, state.greedy, state.n_frames, is_open=True)
         return self._placed(state, words), state
 
     def _placed(
@@ -200,3 +242,8 @@ class UtteranceDecoder:
             replace(word, start_frame=word.start_frame + slept, end_frame=word.end_frame + slept)
             for word in words
         )
+
+
+def _added(confidence: tuple[float, int], words: tuple[SpokenWord, ...]) -> tuple[float, int]:
+    logs = math.fsum(math.log(max(word.confidence, 1e-30)) for word in words)
+    return confidence[0] + logs, confidence[1] + len(words)

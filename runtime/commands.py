@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
+from .decoding_arguments import add_decoding, decoding_of
 from .terminal import own_stderr, speak_utf8
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]
         help="cpu, cuda, tensorrt, openvino, coreml, directml, or several, as in tensorrt,cuda; "
         "each must be there; default: cpu",
     )
+    add_decoding(parser)
     parser.set_defaults(run=partial(_transcribe, parser))
     parser = subparsers.add_parser("info", help="show versions, providers, and what a bundle holds")
     parser.add_argument("bundle", nargs="?", metavar="BUNDLE", help="default: the embedded model")
@@ -59,7 +61,10 @@ def _transcribe(parser: argparse.ArgumentParser, arguments: argparse.Namespace) 
     from .recognizer import load
 
     recognizer = load(
-        arguments.model, threads=arguments.threads, provider=arguments.provider.split(",")
+        arguments.model,
+        threads=arguments.threads,
+        provider=arguments.provider.split(","),
+        **decoding_of(arguments),
     )
     speak_utf8()
     with own_stderr():

@@ -148,7 +148,7 @@ class Decoders:
 
         Args:
             asked: What is asked for.
-            live: For a stream, whose endpointing ends utterances; otherwise pauses do.
+            live: For a stream.
 
         Raises:
             OptionsError: If what is asked for excludes each other, or cannot be of this bundle.
@@ -171,7 +171,8 @@ class Decoders:
             decoder,
             identity=identity,
             hotwords=asked.hotwords if knows_hotwords else None,
-            pause_frames=None if live else self._pause_frames,
+            pause_frames=self._pause_frames,
+            reject_below=self._bundle.manifest.reject_below,
         )
 
     def _found(self, asked: Decoding) -> tuple[str, Decoder[Any]]:

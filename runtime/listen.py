@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self
 
+from .decoding_arguments import add_decoding, decoding_of
 from .terminal import Screen, can_draw, meter, own_stderr, speak_utf8
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]
     parser.add_argument("--save", metavar="FILE.wav", help="keep what was heard; must not exist")
     parser.add_argument("--json", action="store_true", help="JSON on a terminal as well")
     parser.add_argument("--threads", type=int, default=1, metavar="N", help="default: 1")
+    add_decoding(parser)
     parser.set_defaults(run=_run)
 
 
@@ -89,7 +91,7 @@ def _listen(arguments: argparse.Namespace) -> None:
     with contextlib.ExitStack() as closing:
         source = _source(arguments)
         closing.callback(source.close)
-        recognizer = load(arguments.model, threads=arguments.threads)
+        recognizer = load(arguments.model, threads=arguments.threads, **decoding_of(arguments))
         stream = recognizer.stream(
             arguments.latency,
             endpoint=arguments.endpoint,

@@ -9,15 +9,12 @@ memory than one of two minutes.
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import SupportsIndex, TypeVar, Unpack
+from typing import TYPE_CHECKING, SupportsIndex, TypeVar, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
-
-from wav2edge.lm.greedy import SpokenWord
-from wav2edge.lm.utterance import UtteranceDecoder
 
 from .acoustic import AcousticModel, new_names, past_names
 from .audio import Audio, Samples
@@ -32,6 +29,9 @@ from .session import Provider, Session, open_session
 from .stream import LATENCIES, Stream, StreamOptions, StreamState
 from .transcript import Transcript
 from .vad import Vad, open_vad
+
+if TYPE_CHECKING:
+    from wav2edge.lm.greedy import SpokenWord
 
 EMBEDDED = Path(__file__).with_name("embedded")
 """The bundle that comes with the package."""
@@ -141,7 +141,8 @@ class Recognizer:
         failures: list[AudioError] = []
         with Audio(audio, sample_rate=sample_rate, to_hz=self.sample_rate_hz) as source:
             words: list[SpokenWord] = []
-            for new in self._words(decoder, _until_failure(source.blocks(), failures)):
+            blocks = _until_failure(source.blocks(), failures)
+            for new in decoder.recording(self._model.log_probs(blocks)):
                 words += new
                 if progress is not None:
                     progress(source.duration_s, source.promised_s)
@@ -150,7 +151,6 @@ class Recognizer:
                 duration_s=source.duration_s,
                 file=os.fspath(audio) if isinstance(audio, str | os.PathLike) else None,
                 separator=self.bundle.alphabet.separator,
-                reject_below=0.0 if decoder.has_threshold else self.bundle.manifest.reject_below,
             )
         for failure in failures:
             failure.transcript = transcript if transcript.duration_s > 0 else None
@@ -198,10 +198,7 @@ class Recognizer:
         rules = _preset(endpoint, ENDPOINTS, EndpointOptions, "endpoint")
         geometry = self._model.geometry
         decoder = self._decoders.make(Decoding(**decoding).over(self._decoding), live=True)
-        reject_below = self.bundle.manifest.reject_below
-        segmenter = Segmenter(
-            decoder, Endpointer(rules, geometry), geometry, reject_below=reject_below
-        )
+        segmenter = Segmenter(decoder, Endpointer(rules, geometry), geometry)
         detector = self._detector() if vad else None
         return Stream(LiveModel(self._model, segmenter, options, detector), sample_rate, state)
 
@@ -211,16 +208,6 @@ class Recognizer:
             if self._vad is None:
                 self._vad = open_vad(self.sample_rate_hz)
             return self._vad
-
-    def _words(
-        self, decoder: UtteranceDecoder, blocks: Iterable[NDArray[np.float32]]
-    ) -> Iterator[tuple[SpokenWord, ...]]:
-        """Yield the words of each step, as they become final."""
-        state = decoder.start()
-        for log_probs in self._model.log_probs(blocks):
-            words, state = decoder.advance(state, log_probs)
-            yield words
-        yield decoder.finish(state)
 
 
 def _model(bundle: Bundle, session: Session) -> AcousticModel | WholeModel:

@@ -38,20 +38,12 @@ class Segmenter:
         decoder: Makes words of log-probs.
         endpointer: Decides where a segment ends.
         geometry: Of the frames.
-        reject_below: Segments less confident than this are noise; a decoder with a threshold of
-            its own knows better, and is believed.
     """
 
     def __init__(
-        self,
-        decoder: UtteranceDecoder,
-        endpointer: Endpointer,
-        geometry: Geometry,
-        *,
-        reject_below: float = 0.0,
+        self, decoder: UtteranceDecoder, endpointer: Endpointer, geometry: Geometry
     ) -> None:
         self._decoder, self._endpointer, self._geometry = decoder, endpointer, geometry
-        self._reject_below = 0.0 if decoder.has_threshold else reject_below
         self._separator = decoder.alphabet.separator
 
     @property
@@ -152,13 +144,15 @@ class Segmenter:
         rest = self._decoder.finish(state.decoder)
         carried = reason is Reason.TOO_LONG and bool(state.words) and bool(rest)
         words = state.words if carried else state.words + rest
-        segment = self._believed(words, heard_s)
-        if segment is None:
+        if not words or self._decoder.is_noise(state.decoder):
             reason = Reason.REJECTED
         else:
+            spoken = timed(words, self._geometry, heard_s)
+            segment = Segment.of(spoken, separator=self._separator)
             events.append(Final(state.segment_id, segment, now_s))
         events.append(SpeechEnd(state.segment_id, now_s, reason.value))
-        decoder = state.decoder if carried else self._decoder.restart(state.decoder)
+        next_ = self._decoder.parted if carried else self._decoder.restart
+        decoder = next_(state.decoder)
         floor_db = state.endpoint.floor_db
         state = SegmentState(
             decoder, EndpointState(floor_db, in_segment=carried), state.segment_id + 1
@@ -166,13 +160,6 @@ class Segmenter:
         if carried:
             events.append(self._started(state, rest[0].start_frame))
         return state
-
-    def _believed(self, words: Sequence[SpokenWord], heard_s: float) -> Segment | None:
-        """Make a segment of words, by the rule that holds for recordings; None if it is noise."""
-        if not words:
-            return None
-        segment = Segment.of(timed(words, self._geometry, heard_s), separator=self._separator)
-        return segment if segment.confidence >= self._reject_below else None
 
     def _show(
         self, state: SegmentState, provisional: Array, heard_s: float, events: list[Event]

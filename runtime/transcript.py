@@ -80,7 +80,6 @@ class Transcript:
         file: str | None = None,
         separator: str = " ",
         pause_s: float = PAUSE_S,
-        reject_below: float = 0.0,
     ) -> "Transcript":
         """Make a transcript of words.
 
@@ -90,15 +89,13 @@ class Transcript:
             file: The recording's name.
             separator: What stands between words in text.
             pause_s: Silence between two words that starts a new segment.
-            reject_below: Segments less confident than this are left out: noise, not speech.
         """
         parts: list[list[Word]] = [[word] for word in words[:1]]
         for last, word in pairwise(words):
             if word.start_s - last.end_s > pause_s:
                 parts.append([])
             parts[-1].append(word)
-        found = [Segment.of(part, separator=separator) for part in parts]
-        segments = tuple(segment for segment in found if segment.confidence >= reject_below)
+        segments = tuple(Segment.of(part, separator=separator) for part in parts)
         text = separator.join(segment.text for segment in segments)
         return cls(text, segments, duration_s, file, separator)
 

@@ -163,11 +163,3 @@ def test_results_are_values() -> None:
         with pytest.raises(AttributeError):
             value.text = "OFF"  # type: ignore[misc]
     assert Segment.of(TWO.words[:2]) == TWO.segments[0]
-
-
-def test_segments_below_the_threshold_are_left_out() -> None:
-    """What the model itself hardly believes is noise: the segment goes, its neighbours stay."""
-    words = [Word("YES", 0.0, 0.5, 0.9), Word("A", 2.0, 2.1, 0.3), Word("NO", 4.0, 4.5, 0.8)]
-    kept = Transcript.of(words, duration_s=5.0, reject_below=0.5)
-    assert (kept.text, len(kept.segments), len(kept.words)) == ("YES NO", 2, 2)
-    assert Transcript.of(words, duration_s=5.0).text == "YES A NO"

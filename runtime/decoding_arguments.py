@@ -1,0 +1,82 @@
+"""The options of a command line that tell how log-probs become words."""
+
+import argparse
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .errors import OptionsError
+
+if TYPE_CHECKING:
+    from .decoding import DecodingArguments
+
+HOTWORD_WEIGHT = 6.0
+"""Of a hotword without one."""
+
+
+def add_decoding(parser: argparse.ArgumentParser) -> None:
+    """Add the options to a command."""
+    group = parser.add_argument_group("decoding")
+    group.add_argument(
+        "--lm",
+        metavar="FILE",
+        help="language model, ARPA or KenLM binary; default: the bundle's own, if it has one",
+    )
+    group.add_argument(
+        "--hotword",
+        action="append",
+        default=[],
+        metavar="WORD[=WEIGHT]",
+        help="a word that is expected; give it as often as there are words; default weight: "
+        f"{HOTWORD_WEIGHT:g}",
+    )
+    group.add_argument(
+        "--phrases",
+        metavar="FILE|TEXT",
+        help="all that may be said: a file of phrases, or one phrase, as in 'turn (on|off) it'",
+    )
+    group.add_argument("--reject", type=float, metavar="FIT", help="the least that phrases fit")
+    group.add_argument("--beam", type=int, metavar="N", help="beams kept; default: 100")
+    group.add_argument("--alpha", type=float, metavar="A", help="weight of the language model")
+    group.add_argument("--beta", type=float, metavar="B", help="added for every word")
+    group.add_argument(
+        "--decoder",
+        choices=("greedy", "beam", "pyctcdecode"),
+        help="default: greedy, or beam where a language model or hotwords are",
+    )
+
+
+def decoding_of(arguments: argparse.Namespace) -> "DecodingArguments":
+    """Return what a command line asks for.
+
+    Raises:
+        OptionsError: If the weight of a hotword is no number.
+    """
+    return {
+        "decoder": arguments.decoder,
+        "lm": arguments.lm,
+        "hotwords": dict(map(_hotword, arguments.hotword)) or None,
+        "phrases": None if arguments.phrases is None else _file_or_text(arguments.phrases),
+        "reject": arguments.reject,
+        "beam": arguments.beam,
+        "alpha": arguments.alpha,
+        "beta": arguments.beta,
+    }
+
+
+def _hotword(text: str) -> tuple[str, float]:
+    word, sign, weight = text.rpartition("=")
+    if not sign:
+        return text, HOTWORD_WEIGHT
+    try:
+        return word, float(weight)
+    except ValueError:
+        raise OptionsError(
+            f"--hotword {text!r} has the weight {weight!r}, expected a number, as in Zigbee=6"
+        ) from None
+
+
+def _file_or_text(text: str) -> Path | str:
+    """Return a path where the text names a file, or can only be meant to."""
+    meant = text.endswith(".txt") or os.sep in text
+    return Path(text) if meant or Path(text).is_file() else text
