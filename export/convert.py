@@ -3,7 +3,7 @@
 import csv
 import importlib.metadata
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,12 @@ from wav2edge.runtime.errors import BundleExistsError
 from wav2edge.runtime.normalization import Normalization
 
 from .checkpoint import Checkpoint, load_checkpoint
-from .commands import PRECISIONS
+from .commands import LAYOUTS, PRECISIONS
 from .errors import ExportError
 from .foreign import silence
 from .graph_file import OPSET
 from .kinds import position_reach
+from .onnx_asr import as_onnx_asr, layout_files
 from .parity import ParityReport
 from .precision import POLICIES
 from .search import search
@@ -51,6 +52,7 @@ def export(  # noqa: PLR0913  (all but two are keywords with a default)
     force: bool = False,
     revision: str | None = None,
     language: str | None = None,
+    layout: str = LAYOUTS[0],
     overwrite: bool = False,
     reject_below: float = 0.0,
     report: Callable[[str], None] = lambda _: None,
@@ -70,6 +72,7 @@ def export(  # noqa: PLR0913  (all but two are keywords with a default)
         revision: Branch, tag or commit on the hub.
         language: Of a multilingual checkpoint (MMS), as its `vocab.json` spells it: "eng". None:
             the one that it names itself; the manifest's `source` says which.
+        layout: "wav2edge", or "onnx-asr" for programs that read that one: whole recordings alone.
         overwrite: Replace a bundle that is there.
         reject_below: Segments of a recording less confident than this are noise and left out of its
             transcript; 0 keeps all. It goes into the manifest.
@@ -81,39 +84,55 @@ def export(  # noqa: PLR0913  (all but two are keywords with a default)
         BundleError: The bundle cannot be written where it should be.
         AudioError: A verification recording cannot be read.
     """
-    if precision not in PRECISIONS:
-        raise ExportError(
-            f"precision {precision!r} is not known: choose one of {', '.join(PRECISIONS)}"
-        )
-    if out.exists() and not overwrite and (not out.is_dir() or any(out.iterdir())):
-        raise BundleExistsError(
-            f"{out} is there already: name a new folder, or ask for it to be replaced (--overwrite)"
-        )
+    _check(precision, layout, out, overwrite=overwrite)
     report(f"loading {source}")
     with silence():
         checkpoint = load_checkpoint(source, revision, language)
     clips = read_clips(listed(verify) or default_clips(), checkpoint.rate_hz)
     with tempfile.TemporaryDirectory() as folder:
-        workshop = Workshop(
-            checkpoint, manifest_facts(checkpoint, clips), clips, Path(folder), portable, report
-        )
-        if precision == "auto":
-            draft, table = search(workshop)
-        else:
-            draft, table = workshop.draft(POLICIES[precision]), {}
-        forced = _drifted(draft, force=force)
+        facts, tokens = manifest_facts(checkpoint, clips), checkpoint.vocabulary.tokens
+        facts |= {"reject_below": reject_below, "layout": layout}
+        others = {} if layout == LAYOUTS[0] else layout_files(facts, tokens)
+        workshop = Workshop(checkpoint, facts, clips, Path(folder), portable, report)
+        draft, found = _drafted(workshop, precision, others)
+        facts |= {**found, "forced": _drifted(draft, force=force)}
         report(f"writing {out}")
-        described = {**draft.bundle.manifest.precision, **table}
-        facts = workshop.facts | {"reject_below": reject_below, "precision": described}
-        facts |= {"parity": draft.parity.to_dict(), "forced": forced}
+        model = draft.bundle.model_path
         bundle = Bundle.write(
-            out,
-            facts,
-            model=draft.bundle.model_path,
-            tokens=checkpoint.vocabulary.tokens,
-            overwrite=overwrite,
+            out, facts, model=model, tokens=tokens, others=others, overwrite=overwrite
         )
     return Exported(bundle, draft.parity)
+
+
+def _check(precision: str, layout: str, out: Path, *, overwrite: bool) -> None:
+    """Refuse what cannot be before anything is loaded."""
+    for name, value, known in (("precision", precision, PRECISIONS), ("layout", layout, LAYOUTS)):
+        if value not in known:
+            raise ExportError(f"{name} {value!r} is not known: choose one of {', '.join(known)}")
+    if out.exists() and not overwrite and (not out.is_dir() or any(out.iterdir())):
+        raise BundleExistsError(
+            f"{out} is there already: name a new folder, or ask for it to be replaced (--overwrite)"
+        )
+
+
+def _drafted(
+    workshop: Workshop, precision: str, others: Mapping[str, bytes]
+) -> tuple[Draft, dict[str, Any]]:
+    """Make the draft of a precision, in the other layout if there are files of one.
+
+    Returns:
+        It, and what the manifest says of its precision and parity.
+    """
+    if precision == "auto":
+        draft, table = search(workshop)
+    else:
+        draft, table = workshop.draft(POLICIES[precision]), {}
+    if others:
+        draft = as_onnx_asr(workshop, draft, others)
+    parity = draft.parity.to_dict()
+    if others:
+        del parity["stepped"]  # it has no steps
+    return draft, {"precision": {**draft.bundle.manifest.precision, **table}, "parity": parity}
 
 
 def _drifted(draft: Draft, *, force: bool) -> bool:

@@ -166,6 +166,13 @@ class Reference:
             self._offline.append(torch.log_softmax(logits, dim=-1).numpy())
             self._stepped.append(in_chunks(stepped, clip))
 
+    def compare_offline(self, run: Callable[[Array], Array]) -> Comparison:
+        """Compare what maps a whole clip `[n]` to log-probs `[frames, vocabulary]`."""
+        pairs = [
+            (expected, run(clip)) for expected, clip in zip(self._offline, self._clips, strict=True)
+        ]
+        return _compare(pairs, self._alphabet)
+
     def compare(
         self, exported: AcousticModel, report: Callable[[str], None] = lambda _: None
     ) -> ParityReport:
