@@ -10,11 +10,13 @@ PRECISIONS = (
     "float32",
     "float16",
     "auto",
+    "int8-plain",
     "int8-tensor",
-    "int8-smooth",
     "int8-late",
+    "int8-position",
     "int8-conv",
     "int8-conv-smooth",
+    "int8-conv-rows",
     "int8-conv-split",
 )
 

@@ -24,6 +24,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from wav2edge.runtime.acoustic import new_names, past_names
 
+from .integer_convolution import with_integer_position
 from .products import Scheme
 from .step_graph import StepGraph
 
@@ -50,7 +51,12 @@ class Sizes:
 
 
 def build_graph(
-    step: StepGraph, sizes: Sizes, *, portable: bool = False, half: bool = False
+    step: StepGraph,
+    sizes: Sizes,
+    *,
+    portable: bool = False,
+    half: bool = False,
+    integer_position: bool = False,
 ) -> onnx.ModelProto:
     """Trace both entry points, quantize the products that have an integer scheme, and join them.
 
@@ -60,6 +66,7 @@ def build_graph(
         portable: Unsigned weights: x86 processors without VNNI add signed products in 16 bits,
             which may overflow.
         half: Compute in float16; inputs and outputs stay float32.
+        integer_position: Compute the positional convolution in 8-bit integers.
 
     Returns:
         The model, checked, free of names and paths of the machine; identical input and versions
@@ -74,6 +81,8 @@ def build_graph(
         _clean(_quantize(entry, _schemes_of(name, schemes), portable=portable))
         for name, entry in zip(("front", "context"), entries, strict=True)
     )
+    if integer_position:
+        context = with_integer_position(context)
     if half:
         front, context = _halved(front), _halved(context)
     model = _join(front, context, sizes)

@@ -27,6 +27,8 @@ class Policy:
     """Of the second to the fourth convolution."""
     late: Scheme = Scheme.FLOAT32
     """Of the convolutions behind them."""
+    position: Scheme = Scheme.FLOAT32
+    """Of the positional convolution: float32 or int8."""
     half: bool = False
     """Everything in float16: for GPUs."""
 
@@ -64,7 +66,7 @@ class Policy:
             "convolution 1": str(Scheme.FLOAT32),
             "convolutions 2 to 4": str(self.early),
             "convolutions from 5 on": str(self.late),
-            "positional convolution": str(Scheme.FLOAT32),
+            "positional convolution": str(self.position),
             "attention product": str(Scheme.FLOAT32),
             "linear": str(self.linear),
             "CTC head": str(Scheme.FLOAT32),
@@ -76,13 +78,15 @@ POLICIES = {
     for policy in (
         Policy("float32"),
         Policy("float16", half=True),
-        Policy("int8", Scheme.CHANNEL),
+        Policy("int8", Scheme.SMOOTH),
+        Policy("int8-plain", Scheme.CHANNEL),
         Policy("int8-tensor", Scheme.TENSOR),
-        Policy("int8-smooth", Scheme.SMOOTH),
         Policy("int8-late", Scheme.SMOOTH, late=Scheme.SMOOTH_ROWS),
-        Policy("int8-conv", Scheme.CHANNEL, Scheme.CHANNEL, Scheme.CHANNEL),
-        Policy("int8-conv-smooth", Scheme.SMOOTH, Scheme.SMOOTH_ROWS, Scheme.SMOOTH_ROWS),
-        Policy("int8-conv-split", Scheme.SMOOTH, Scheme.SPLIT, Scheme.SPLIT),
+        Policy("int8-position", Scheme.SMOOTH, position=Scheme.CHANNEL),
+        Policy("int8-conv", *[Scheme.CHANNEL] * 4),
+        Policy("int8-conv-smooth", *[Scheme.SMOOTH] * 3, Scheme.CHANNEL),
+        Policy("int8-conv-rows", Scheme.SMOOTH, *[Scheme.SMOOTH_ROWS] * 2, Scheme.CHANNEL),
+        Policy("int8-conv-split", Scheme.SMOOTH, Scheme.SPLIT, Scheme.SPLIT, Scheme.CHANNEL),
     )
 }
 

@@ -69,7 +69,11 @@ class Workshop:
         policy.apply(step, self.largest if policy.is_smooth else {})
         with silence():
             model = build_graph(
-                step, self.checkpoint.sizes, portable=self.portable, half=policy.half
+                step,
+                self.checkpoint.sizes,
+                portable=self.portable,
+                half=policy.half,
+                integer_position=policy.position.is_integer,
             )
         described = {
             "name": policy.name,
