@@ -7,10 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .beams import BLANK, COUNT, OWN, Word, open_word
+from .beams import COUNT, NEVER_LED, Word, open_word
 from .greedy import SpokenWord
-from .prefixes import NONE, Prefixes, Scores
+from .histories import NONE
+from .prefixes import Prefixes, Scores
 from .search import Search
+
+_NEGLIGIBLE = 1e-4  # a share of the search that is not asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +44,7 @@ class Sighting:
 
     def has(self, word: str, place: Word) -> bool:
         """Tell whether it has that word there: at a time that overlaps."""
-        for text, (start, end, _) in zip(reversed(self.words), reversed(self.places), strict=True):
+        for text, (start, end, *_) in zip(reversed(self.words), reversed(self.places), strict=True):
             if end <= place[0]:
                 return False
             if start < place[1] and text == word:
@@ -98,52 +101,63 @@ class Agreement:
             if not changed or not agree.all():
                 if self._commit_frames is None or place[1] + self._commit_frames > n_frames:
                     break
-                self._search.keep(agree)
-            final.append(spoken(self._prefixes, first, place, 1.0))
+                self._search.rows = rows.take(agree.nonzero()[0])
+            final.append(spoken(self._prefixes.histories[first].word, place))
             self._advance(first)
         return final
 
     def _best_words(self) -> tuple[Word, ...]:
-        rows = self._search.rows
-        end = OWN if rows.score[OWN, 0] > rows.score[BLANK, 0] else BLANK
-        words: tuple[Word, ...] = rows.words[end, 0]
+        words: tuple[Word, ...] = self._search.rows.words[0]
         return words
 
     def _advance(self, first: int) -> None:
         """Forget a word that all beams begin with."""
         rows, prefixes = self._search.rows, self._prefixes
         self.oldest = first
-        for row, prefix in enumerate(rows.prefix.tolist()):
-            later = prefixes.words(int(prefixes.history[prefix]), first)
-            rows.first[row] = later[0] if later else NONE
-            for end in (BLANK, OWN):
-                if rows.words[end, row] is not None:
-                    rows.words[end, row] = rows.words[end, row][1:]
+        later: dict[int, int] = {}
+        for row, history in enumerate(prefixes.history[rows.prefix].tolist()):
+            if history not in later:
+                later[history] = next(iter(prefixes.histories.words(history, first)), NONE)
+            rows.first[row] = later[history]
+            rows.words[row] = rows.words[row][1:]
 
     def _measure(self) -> None:
-        """Note for each word that leads for the first time how much of the search agrees."""
-        prefixes = self._prefixes
-        history = int(prefixes.history[self._search.rows.prefix[0]])
-        new = []
-        while history != self.oldest and prefixes.histories[history].share < 0:
-            new.append(history)
-            history = prefixes.histories[history].parent
+        """Note for each word that leads for the first time how much of the search agrees.
+
+        It is noted wherever the word is, so that it does not depend on which beams come back.
+        """
+        prefixes, rows = self._prefixes, self._search.rows
+        new = {place for place, word in enumerate(self._best_words()) if word[-1] == NEVER_LED}
         if not new:
             return
+        histories = prefixes.history[rows.prefix].tolist()
+        leading = prefixes.histories.words(histories[0], self.oldest)
         sightings = self._sightings()
-        for history, place in zip(new, reversed(self._best_words()), strict=False):
-            word = prefixes.histories[history].word
-            prefixes.set_share(history, share_of(sightings, word, place))
+        found = {
+            leading[place]: share_of(
+                sightings, prefixes.histories[leading[place]].word, rows.words[0][place]
+            )
+            for place in new
+        }
+        places: dict[int, list[tuple[int, float]]] = {}
+        for row, history in enumerate(histories):
+            if history not in places:
+                path = prefixes.histories.words(history, self.oldest)
+                places[history] = [(i, found[one]) for i, one in enumerate(path) if one in found]
+            for place, share in places[history]:
+                words = list(rows.words[row])
+                words[place] = (*words[place][:3], share)
+                rows.words[row] = tuple(words)
 
     def _sightings(self) -> list[Sighting]:
-        prefixes, beams = self._prefixes, self._search.rows.beams()
-        each = shares(beams.score + prefixes.score[beams.prefix]).tolist()
+        prefixes, rows = self._prefixes, self._search.rows
+        each = shares(np.logaddexp(*rows.score) + prefixes.score[rows.prefix])
         found = []
-        for share, prefix, ended, marks in zip(
-            each, beams.prefix.tolist(), beams.words, beams.marks.tolist(), strict=True
-        ):
-            later = prefixes.words(int(prefixes.history[prefix]), self.oldest)
-            words, places = [prefixes.histories[history].word for history in later], [*ended]
+        for row in (each >= _NEGLIGIBLE).nonzero()[0].tolist():
+            prefix, marks = int(rows.prefix[row]), rows.marks[:, row].tolist()
+            later = prefixes.histories.words(int(prefixes.history[prefix]), self.oldest)
+            words = [prefixes.histories[history].word for history in later]
+            places, share = [*rows.words[row]], float(each[row])
             if marks[COUNT]:
                 words.append(prefixes.open_word(prefix))
                 places.append(open_word(marks))
@@ -151,15 +165,13 @@ class Agreement:
         return found
 
 
-def spoken(prefixes: Prefixes, history: int, place: Word, share: float) -> SpokenWord:
-    """Return the last word of a history.
+def spoken(text: str, word: Word, share: float = 1.0) -> SpokenWord:
+    """Return a word with its confidence.
 
     Args:
-        prefixes: Of the search.
-        history: The word is its last.
-        place: Of the word.
+        text: What was said.
+        word: Its place.
         share: How much of the search agrees on it now: it counts if the word never led before.
     """
-    one = prefixes.histories[history]
-    agreed = one.share if one.share >= 0 else share
-    return SpokenWord(one.word, place[0], place[1], place[2] * agreed)
+    start, end, sure, agreed = word
+    return SpokenWord(text, start, end, sure * (share if agreed == NEVER_LED else agreed))

@@ -20,13 +20,14 @@ from numpy.typing import NDArray
 
 from .agreement import Agreement, Hypothesis, Sighting, share_of, shares, spoken
 from .alphabet import Alphabet
-from .beams import BLANK, Beams, Word, open_word
+from .beams import Rows, Word, open_word
 from .errors import DecoderError, LogProbsError
 from .fusion import BeamOptions, Fusion
 from .greedy import SpokenWord
+from .histories import NONE, History
 from .hotwords import Hotwords, Weights, hotword_weights
 from .ngram import LanguageModel
-from .prefixes import NONE, History, Prefixes, Scores, Snapshot
+from .prefixes import Prefixes, Scores, Snapshot
 from .search import Search
 
 _FLOOR = math.log(1e-15)  # no token is less likely (pyctcdecode)
@@ -42,8 +43,8 @@ class BeamState:
     """Frames decoded so far."""
     hotwords: Weights
     prefixes: Snapshot
-    beams: tuple[tuple[float, int, int, tuple[float, ...], tuple[Word, ...]], ...]
-    """Score, prefix, end, marks and words of each; see `Beams`."""
+    beams: tuple[tuple[int, int, tuple[float, ...], tuple[float, ...], tuple[Word, ...]], ...]
+    """Prefix, base, scores, marks and words of each row; see `Rows`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,7 @@ class BeamDecoder:
         weights = hotword_weights(hotwords, self.alphabet)
         search, prefixes = self._search(state)
         prefixes.reweigh(self._ready(weights) if weights else None)
-        search.settle(search.ranked(search.rows.beams()))
+        search.rank()
         return self._state(state.n_frames, weights, search, prefixes, 0)
 
     def advance(
@@ -173,35 +174,34 @@ class BeamDecoder:
     def _begin(self, n_frames: int, weights: Weights) -> BeamState:
         hotwords = self._ready(weights) if weights else None
         prefixes = Prefixes(self.alphabet, self._fusion, hotwords)
-        packed, _ = prefixes.snapshot(0, [0])
-        start = (0.0, 0, BLANK, (0.0,) * 5, ())
+        packed, _ = prefixes.snapshot(0, np.zeros(1, np.int64))
+        start = (0, 0, (0.0, -math.inf), (0.0,) * 5, ())
         return BeamState(n_frames, weights, packed, (start,))
 
     def _search(self, state: BeamState) -> tuple[Search, Prefixes]:
         """Make a state ready for work."""
         hotwords = self._ready(state.hotwords) if state.hotwords else None
         prefixes = Prefixes(self.alphabet, self._fusion, hotwords, state.prefixes)
-        search = Search(
-            self.alphabet,
-            prefixes,
-            beam_width=self.options.beam_width,
-            prune=self.options.beam_prune_log_prob,
-            pause_frames=self._pause_frames,
-        )
-        score, prefix, end, marks, words = zip(*state.beams, strict=True)
+        prefix, base, score, marks, words = zip(*state.beams, strict=True)
         places = np.empty(len(words), object)
         for i, one in enumerate(words):
             places[i] = one
-        spoken_since = [prefixes.words(int(prefixes.history[one]), 0) for one in prefix]
-        search.settle(
-            Beams(
-                np.array(score),
-                np.array(prefix, np.int64),
-                np.array(end, np.int64),
-                np.array(marks),
-                places,
-                np.array([words[0] if words else NONE for words in spoken_since], np.int64),
-            )
+        later = [prefixes.histories.words(int(prefixes.history[one]), 0) for one in prefix]
+        rows = Rows(
+            np.array(prefix, np.int64),
+            np.array(base, np.int64),
+            np.array([histories[0] if histories else NONE for histories in later], np.int64),
+            np.array(score).T.copy(),
+            np.array(marks).T.copy(),
+            places,
+        )
+        search = Search(
+            self.alphabet,
+            prefixes,
+            rows,
+            beam_width=self.options.beam_width,
+            prune=self.options.beam_prune_log_prob,
+            pause_frames=self._pause_frames,
         )
         return search, prefixes
 
@@ -209,15 +209,14 @@ class BeamDecoder:
         self, n_frames: int, weights: Weights, search: Search, prefixes: Prefixes, oldest: int
     ) -> BeamState:
         """Return a search as a value."""
-        living = [*search.rows.prefix.tolist(), *search.rows.base.tolist()]
-        packed, number = prefixes.snapshot(oldest, living)
-        beams = search.rows.beams()
+        rows = search.rows
+        packed, number = prefixes.snapshot(oldest, np.concatenate([rows.prefix, rows.base]))
         columns = zip(
-            beams.score.tolist(),
-            number[beams.prefix].tolist(),
-            beams.end.tolist(),
-            map(tuple, beams.marks.tolist()),
-            beams.words,
+            number[rows.prefix].tolist(),
+            number[rows.base].tolist(),
+            map(tuple, rows.score.T.tolist()),
+            map(tuple, rows.marks.T.tolist()),
+            rows.words,
             strict=True,
         )
         return BeamState(n_frames, weights, packed, tuple(columns))
@@ -279,21 +278,22 @@ class BeamDecoder:
         seen = [
             Sighting(part, [prefixes.histories[one].word for one in path], ending.places)
             for part, ending in zip(share, endings, strict=True)
-            for path in [prefixes.words(ending.history, 0)]
+            for path in [prefixes.histories.words(ending.history, 0)]
         ]
         return [self._hypothesis(prefixes, one, seen) for one in endings[:n]]
 
     def _ended(self, search: Search, prefixes: Prefixes) -> list[_Ending]:
         """End every beam: equal transcripts are summed, the best beam's words stand for them."""
-        beams = search.rows.beams()
-        total = beams.score + prefixes.score[beams.prefix]
+        rows = search.rows
+        total = (rows.score + prefixes.score[rows.prefix]).T.ravel()  # both ends side by side
         found: dict[int, _Ending] = {}
-        for place in np.argsort(-total, kind="stable").tolist():
-            marks, score = beams.marks[place].tolist(), float(beams.score[place])
-            prefix, places = int(beams.prefix[place]), beams.words[place]
-            is_open = prefixes.parent[prefix] != NONE
+        for place in np.argsort(-total, kind="stable").tolist()[: int((total > -np.inf).sum())]:
+            row, end = divmod(place, 2)
+            score, prefix = float(rows.score[end, row]), int(rows.prefix[row])
+            places, is_open = rows.words[row], prefixes.parent[prefix] != NONE
             if is_open:
-                prefix, places = prefixes.close(prefix), (*places, open_word(marks))
+                places = (*places, open_word(rows.marks[:, row].tolist()))
+                prefix = prefixes.close(prefix)
             history = int(prefixes.history[prefix])
             model = self._at_end(prefixes.histories[history], is_open=is_open)
             if history in found:
@@ -314,11 +314,13 @@ class BeamDecoder:
         return score + self._fusion.end(state)
 
     def _hypothesis(self, prefixes: Prefixes, one: _Ending, seen: list[Sighting]) -> Hypothesis:
+        texts = [
+            prefixes.histories[one_word].word
+            for one_word in prefixes.histories.words(one.history, 0)
+        ]
         words = tuple(
-            spoken(
-                prefixes, history, place, share_of(seen, prefixes.histories[history].word, place)
-            )
-            for history, place in zip(prefixes.words(one.history, 0), one.places, strict=True)
+            spoken(text, place, share_of(seen, text, place))
+            for text, place in zip(texts, one.places, strict=True)
         )
         text = self.alphabet.separator.join(word.text for word in words)
         return Hypothesis(text, words, one.acoustic, one.model, one.hotwords)

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,79 +11,47 @@ from .lexicon import Ids
 from .prefixes import Scores
 
 START, END, COUNT, SUM, NOW = range(5)
-"""Columns of `marks`, of the open word: first frame, one past the last, tokens, the sum of the
+"""Rows of `marks`, of the open word: first frame, one past the last, tokens, the sum of the
 highest log-probs of all its tokens but the newest, and the newest one's."""
 BLANK, OWN = 0, 1
-"""How a beam ends."""
+"""How a beam ends: with a blank, or with the last token of its prefix."""
 
-Word = tuple[int, int, float]
-"""First frame, one past the last, and how sure the model was of its tokens."""
+NEVER_LED = -1.0
 
-
-@dataclass(slots=True)
-class Beams:
-    """Beams side by side; in order, the best first, where nothing else is said."""
-
-    score: Scores
-    """Of the log-probs, `[n]`."""
-    prefix: Ids
-    end: Ids
-    marks: Scores
-    """`[n, 5]`"""
-    words: NDArray[np.object_]
-    """Of each beam the words that are not final: tuples of `Word`."""
-    first: Ids
-    """The history of the first of these; -1: there is none."""
-
-    def take(self, places: Any) -> "Beams":  # noqa: ANN401  (anything that indexes)
-        """Return some of them, in that order."""
-        return Beams(
-            self.score[places],
-            self.prefix[places],
-            self.end[places],
-            self.marks[places],
-            self.words[places],
-            self.first[places],
-        )
+Word = tuple[int, int, float, float]
+"""First frame, one past the last, how sure the model was of its tokens, and the share of the search
+that agreed on it when it first led, or NEVER_LED."""
 
 
 @dataclass(slots=True)
 class Rows:
-    """Beams by prefix: each row is one, its two ends are columns; what is not there scores -inf."""
+    """Beams by prefix, the best first: each has up to two, which differ in how they end.
+
+    Where its words are is that of the better of the two.
+    """
 
     prefix: Ids
     base: Ids
     """What the next letter is put after: the prefix, or where every token is a word, the prefix
     after the open word."""
     first: Ids
+    """The history of the first word that is not final; -1: there is none."""
     score: Scores
-    """`[2, n]`"""
+    """Of the log-probs, by end, `[2, n]`; minus infinity where there is no such beam."""
     marks: Scores
-    """`[2, n, 5]`"""
+    """`[5, n]`"""
     words: NDArray[np.object_]
-    """`[2, n]`"""
+    """Of each the words that are not final: tuples of `Word`."""
 
-    def where(self, which: NDArray[np.bool_]) -> "Rows":
-        """Return some of them."""
+    def take(self, places: Ids) -> "Rows":
+        """Return some of them, in that order."""
         return Rows(
-            self.prefix[which],
-            self.base[which],
-            self.first[which],
-            self.score[:, which],
-            self.marks[:, which],
-            self.words[:, which],
-        )
-
-    def beams(self) -> Beams:
-        """Return them one by one, in the order of the rows."""
-        rows, ends = np.nonzero(-math.inf < self.score.T)
-        return Beams(
-            self.score[ends, rows],
-            self.prefix[rows],
-            ends,
-            self.marks[ends, rows],
-            self.words[ends, rows],
-            self.first[rows],
+            self.prefix[places],
+            self.base[places],
+            self.first[places],
+            self.score[:, places],
+            self.marks[:, places],
+            self.words[places],
         )
 
 
@@ -95,4 +62,4 @@ def open_word(marks: Sequence[float]) -> Word:
         marks: Of a beam with an open word, `[5]`.
     """
     mean = (marks[SUM] + marks[NOW]) / marks[COUNT]
-    return int(marks[START]), int(marks[END]), math.exp(min(mean, 0.0))
+    return int(marks[START]), int(marks[END]), math.exp(min(mean, 0.0)), NEVER_LED

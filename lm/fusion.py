@@ -121,7 +121,8 @@ class Fusion:
     def beginnings(self, nodes: Ids, n_characters: Ids) -> NDArray[np.float64]:
         """Score open words by their nodes in `tree`, -1 for none there."""
         length = np.maximum(1.0, n_characters * (1 / _USUAL_CHARACTERS))
-        return np.where(nodes < 0, self._options.unknown_word_score * length, 0.0)
+        score: NDArray[np.float64] = (nodes < 0) * (self._options.unknown_word_score * length)
+        return score
 
     def hope(self, nodes: Ids) -> NDArray[np.float64]:
         """Return what no word scores more than that ends at these nodes of `tree`."""

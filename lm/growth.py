@@ -3,9 +3,10 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from .beams import BLANK, OWN, Rows
+from .beams import Rows
+from .histories import NONE
 from .lexicon import Ids
-from .prefixes import NONE, Prefixes, Scores
+from .prefixes import Prefixes, Scores
 
 STAY, REPEAT, NEW, CLOSE = range(4)
 """What a beam did to become what it is: a blank, its token once more, another, the delimiter."""
@@ -25,10 +26,12 @@ class Scratch:
         """Of a letter in this frame; -1 between two frames."""
         self.row, self.place = np.zeros((2, 0), np.int64)
         """Of a prefix, and of anything: what is read is believed only where it agrees."""
+        self.count = np.arange(max(n_tokens, 4 * beam_width) + 2)
+        """0, 1, 2, ..."""
 
     def make_room(self, n_prefixes: int) -> None:
         """Let the arrays hold every prefix, and those that one frame may bring."""
-        needed = n_prefixes + 2 * self._beam_width + 2
+        needed = n_prefixes + 3 * self._beam_width + 3
         if len(self.row) < needed:
             self.row, self.place = np.zeros((2, 2 * needed), np.int64)
 
@@ -36,7 +39,9 @@ class Scratch:
         """Tell which keys come for the first time, `[n]`; all are below `n_keys`."""
         if len(self.place) < n_keys:
             self.place = np.zeros(2 * n_keys, np.int64)
-        n = np.arange(len(keys))
+        if len(keys) > len(self.count):
+            self.count = np.arange(2 * len(keys))
+        n = self.count[: len(keys)]
         self.place[keys[::-1]] = n[::-1]
         first: NDArray[np.bool_] = self.place[keys] == n
         return first
@@ -57,119 +62,102 @@ class Growth:
         self, rows: Rows, prefixes: Prefixes, scratch: Scratch, log_probs: Scores, letters: Ids
     ) -> None:
         self._rows, self._prefixes, self._scratch = rows, prefixes, scratch
-        self._log_probs = log_probs
         blank_end, own_end = rows.score
-        n = len(rows.prefix)
+        last = prefixes.token[rows.prefix]
+        log_prob = log_probs[last]
         self.alive = np.logaddexp(blank_end, own_end)
         """Both ends of each row, summed."""
-        self.better = (own_end > blank_end).astype(np.int64)
-        """The end of each row that scores more."""
-        self.last = prefixes.token[rows.prefix]
-        """The token each row ends with."""
-        self.own = own_end + log_probs[self.last]
-        """Scores of the rows that end with it again."""
-        self._source = np.arange(n)  # the rows that gave most to `own`, their ends, what they did
-        self._source_end = np.ones(n, np.int64)
-        self._action = np.full(n, REPEAT)
+        self.own = own_end + log_prob
+        """Scores of the rows that end with their last token again."""
+        self.source = scratch.count[: len(last)].copy()
+        """The rows that gave most to `own`."""
+        self.action = np.full(len(last), REPEAT)
+        """What those did."""
         self.longer = self.alive[:, None] + log_probs[letters]
         """Scores of each row with one more letter, `[rows, letters]`; -inf where that is a row."""
-        scratch.column[letters] = np.arange(len(letters))
-        column = scratch.column[self.last]
-        scratch.column[letters] = NONE
-        (again,) = (column >= 0).nonzero()  # only after a blank is the same letter a new one
-        self.longer[again, column[again]] = blank_end[again] + log_probs[self.last[again]]
-        self._meet(column)
+        scratch.row[rows.base] = scratch.count[: len(last)]
+        if len(letters):
+            scratch.column[letters] = scratch.count[: len(letters)]
+            column = scratch.column[last]
+            scratch.column[letters] = NONE
+            (again,) = (column >= 0).nonzero()
+            column = column[again]
+            # only after a blank is the same letter a new one
+            self.longer[again, column] = (blank_end + log_prob)[again]
+            self._meet(again, column)
 
-    def close(self, delimiter: int, limit: float) -> tuple[Ids, Ids, Scores]:
+    def close(self, log_prob: float, limit: float) -> tuple[Ids, Ids, Scores, Scores]:
         """End open words by the delimiter.
 
         Args:
-            delimiter: Its token.
+            log_prob: Of the delimiter.
             limit: What scores less than this is not looked up in the language model.
 
         Returns:
-            The rows whose words end, the prefixes after them, which are not among the rows, and
-            their scores.
+            The rows whose words end; the prefixes after them, -1 where there is none yet; their
+            scores; and what language model and hotwords give then. Those that are among the rows
+            are summed into `own` instead.
         """
         rows, prefixes = self._rows, self._prefixes
-        log_prob = self._log_probs[delimiter]
         is_open = prefixes.parent[rows.prefix] >= 0
-        shut = (~is_open).nonzero()[0]  # a delimiter more, at the same place
+        (shut,) = (~is_open).nonzero()  # a delimiter more, at the same place
         self.own[shut] = self.alive[shut] + log_prob
-        self._source_end[shut] = self.better[shut]
-        ending = is_open.nonzero()[0]
+        (ending,) = is_open.nonzero()
         score = self.alive[ending] + log_prob
-        closed = prefixes.closed[rows.prefix[ending]]
+        prefix = rows.prefix[ending]
         if prefixes.fusion.one_way:  # then nothing is lost by leaving out what cannot be kept
-            likely = score + prefixes.hope(rows.prefix[ending]) >= limit
+            (likely,) = (score + prefixes.hope(prefix) >= limit).nonzero()
+            unscored = prefix[likely][np.isnan(prefixes.ended_score[prefix[likely]])]
+            prefixes.ended_score[unscored] = [
+                prefixes.score_ended(one) for one in unscored.tolist()
+            ]
+            given = prefixes.ended_score[prefix]
+            (known,) = ((prefixes.closed[prefix] >= 0) | (score + given >= limit)).nonzero()
         else:
-            likely = np.ones(len(ending), bool)
-        for place in ((closed < 0) & likely).nonzero()[0].tolist():
-            closed[place] = prefixes.close(int(rows.prefix[ending[place]]))
-        known = closed >= 0
-        ending, closed, score = ending[known], closed[known], score[known]
-        there = self._scratch.row[closed]
-        there[there >= len(rows.prefix)] = 0
+            for one in prefix.tolist():
+                prefixes.close(one)
+            known = self._scratch.count[: len(prefix)]
+        ending, prefix, score = ending[known], prefix[known], score[known]
+        closed = prefixes.closed[prefix]
+        given = np.where(closed < 0, prefixes.ended_score[prefix], prefixes.score[closed])
+        there = np.minimum(self._scratch.row[closed], len(rows.prefix) - 1)
         meets = rows.prefix[there] == closed
-        self._join(ending[meets], there[meets], score[meets])
-        ending, closed, score = ending[~meets], closed[~meets], score[~meets]
-        return (
-            (ending, closed, score) if prefixes.fusion.one_way else _summed(ending, closed, score)
-        )
+        if meets.any():
+            self._join(ending[meets], there[meets], score[meets])
+            ending, closed, score = ending[~meets], closed[~meets], score[~meets]
+            given = given[~meets]
+        if prefixes.fusion.one_way:
+            return ending, closed, score, given
+        ending, closed, score = _summed(ending, closed, score)
+        return ending, closed, score, prefixes.score[closed]
 
-    def whole(self, ending: Ids, closed: Ids) -> Ids:
-        """Return the moves that add no letter: blanks, own ends, ends of words.
+    def _meet(self, lasts: Ids, column: Ids) -> None:
+        """Sum the letters that lead to a row that is there.
 
         Args:
-            ending: Rows whose words end.
-            closed: The prefixes after them.
-
-        Returns:
-            Prefix, end, action, source row and the end of that: `[5, n]`.
+            lasts: The rows whose last token is a letter of this frame.
+            column: The column of that letter.
         """
-        n = len(self._rows.prefix)
-        moves = np.empty((5, 2 * n + len(closed)), np.int64)
-        moves[0, :n] = moves[0, n : 2 * n] = self._rows.prefix
-        moves[1, :n], moves[1, n:] = BLANK, OWN
-        moves[2, :n], moves[2, n : 2 * n], moves[2, 2 * n :] = STAY, self._action, CLOSE
-        moves[3, :n], moves[3, n : 2 * n], moves[3, 2 * n :] = np.arange(n), self._source, ending
-        moves[4, :n], moves[4, n : 2 * n] = self.better, self._source_end
-        moves[0, 2 * n :], moves[4, 2 * n :] = closed, self.better[ending]
-        return moves
-
-    def _meet(self, column: Ids) -> None:
-        """Sum the letters that lead to a row that is there."""
-        rows = self._rows
-        parent = self._prefixes.parent[rows.prefix]
-        self._scratch.row[rows.base] = np.arange(len(rows.base))
-        above = self._scratch.row[parent]
-        above[above >= len(rows.base)] = 0
-        (found,) = ((column >= 0) & (parent >= 0) & (rows.base[above] == parent)).nonzero()
-        if not len(found):
-            return
-        above, column = above[found], column[found]
-        score = self.longer[above, column]
-        self.longer[above, column] = -np.inf
-        more = score > self.own[found]
-        self.own[found] = np.logaddexp(self.own[found], score)
-        self._note(found[more], above[more], NEW)
-
-    def _note(self, rows: Ids, sources: Ids, action: int) -> None:
-        """Note which rows gave most to the own ends of others."""
-        self._source[rows], self._action[rows] = sources, action
-        ends = self.better[sources]
-        if action == NEW:
-            ends = np.where(self.last[rows] == self.last[sources], BLANK, ends)
-        self._source_end[rows] = ends
+        base = self._rows.base
+        parent = self._prefixes.parent[self._rows.prefix[lasts]]
+        above = np.minimum(self._scratch.row[parent], len(base) - 1)
+        (found,) = (base[above] == parent).nonzero()
+        if len(found):
+            rows, above, column = lasts[found], above[found], column[found]
+            score, before = self.longer[above, column], self.own[rows]
+            self.longer[above, column] = -np.inf
+            self.own[rows] = np.logaddexp(before, score)
+            more = score > before
+            self.source[rows[more]], self.action[rows[more]] = above[more], NEW
 
     def _join(self, sources: Ids, rows: Ids, score: Scores) -> None:
         """Sum what ends words into the rows that are there after them."""
         before = self.own.copy()
         np.logaddexp.at(self.own, rows, score)
-        ascending = np.argsort(score, kind="stable")  # of several the best is noted last
+        ascending = score.argsort(kind="stable")  # of several the best is noted last
         sources, rows, score = sources[ascending], rows[ascending], score[ascending]
         more = score > before[rows]
-        self._note(rows[more], sources[more], CLOSE)
+        self.source[rows[more]], self.action[rows[more]] = sources[more], CLOSE
 
 
 def _summed(ending: Ids, closed: Ids, score: Scores) -> tuple[Ids, Ids, Scores]:
@@ -178,6 +166,6 @@ def _summed(ending: Ids, closed: Ids, score: Scores) -> tuple[Ids, Ids, Scores]:
     total = np.full(len(places), -np.inf)
     np.logaddexp.at(total, groups, score)
     best = np.zeros(len(places), np.int64)
-    ascending = np.argsort(score, kind="stable")
+    ascending = score.argsort(kind="stable")
     best[groups[ascending]] = ending[ascending]
     return best, places, total

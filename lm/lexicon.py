@@ -9,6 +9,7 @@ Ids = NDArray[np.int64]
 
 ROOT = 0
 """The node of the empty beginning."""
+_LARGEST_TABLE = 1 << 20  # edges, 8 MB; larger trees are searched
 _NO_MORE = -1  # in the table of the tokens' characters: the token is shorter than the longest one
 
 
@@ -48,6 +49,10 @@ class PrefixTree:
         last = np.array([np.iinfo(np.int64).max])  # so that every search ends on an edge
         self._edges = np.concatenate([*edges, last])
         self._token_codes = self._codes_of(tokens, characters)
+        self._table: Ids | None = None
+        if n_nodes * len(tokens) <= _LARGEST_TABLE:
+            nodes, ids = np.arange(-1, n_nodes), np.arange(len(tokens))
+            self._table = self._search(nodes, ids)
 
     def step(self, nodes: Ids, tokens: Ids) -> Ids:
         """Follow every token from every node.
@@ -59,6 +64,12 @@ class PrefixTree:
         Returns:
             The nodes reached, `[n, k]`; -1 where no word begins so.
         """
+        if self._table is not None:
+            after: Ids = self._table[nodes[:, None] + 1, tokens]
+            return after
+        return self._search(nodes, tokens)
+
+    def _search(self, nodes: Ids, tokens: Ids) -> Ids:
         reached = nodes[:, None]
         for depth, codes in enumerate(self._token_codes[:, tokens]):
             packed = reached * self._n_codes + codes

@@ -123,7 +123,9 @@ class PyctcdecodeDecoder:
         )
         share = shares(np.array([beam[-1] for beam in beams])).tolist()
         seen = [
-            Sighting(part, [word for word, _ in beam[2]], [(*place, 1.0) for _, place in beam[2]])
+            Sighting(
+                part, [word for word, _ in beam[2]], [(*place, 1.0, 1.0) for _, place in beam[2]]
+            )
             for part, beam in zip(share, beams, strict=True)
         ]
         return [self._hypothesis(beam, seen, state.first_frame) for beam in beams[:n]]
@@ -135,7 +137,7 @@ class PyctcdecodeDecoder:
                 word,
                 first_frame + start,
                 first_frame + end,
-                share_of(seen, word, (start, end, 1.0)),
+                share_of(seen, word, (start, end, 1.0, 1.0)),
             )
             for word, (start, end) in places
         )

@@ -1,4 +1,4 @@
-"""One frame of a CTC prefix beam search, over all beams at once.
+"""A CTC prefix beam search, frame by frame, over all beams at once.
 
 Hannun et al. 2014 ("First-Pass Large Vocabulary Continuous Speech Recognition using Bi-Directional
 Recurrent DNNs", algorithm 1), with the beams and the order of pruning of `pyctcdecode` 0.5.0: a
@@ -10,16 +10,17 @@ kept, and of those that no later score can tell apart only the best.
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .alphabet import Alphabet
-from .beams import BLANK, COUNT, END, NOW, OWN, START, SUM, Beams, Rows, open_word
+from .beams import BLANK, COUNT, END, NOW, OWN, START, SUM, Rows, open_word
 from .growth import CLOSE, NEW, REPEAT, STAY, Growth, Scratch
+from .histories import NONE
 from .lexicon import Ids
-from .prefixes import NONE, Prefixes, Scores
+from .prefixes import Prefixes, Scores
 
 _SURE = 1e-6  # what sums in another order may differ by, and far more
 _NO_IDS, _NO_SCORES = np.zeros(0, np.int64), np.zeros(0)
+_NEVER = 1 << 62  # a frame that does not come
 
 
 class Search:
@@ -28,6 +29,7 @@ class Search:
     Args:
         alphabet: Of the model.
         prefixes: Where the beams' prefixes are.
+        rows: The beams.
         beam_width: Beams kept.
         prune: How far below the best a beam may be; at most 0.
         pause_frames: So long after its last token a word ends by itself; None: never.
@@ -37,6 +39,7 @@ class Search:
         self,
         alphabet: Alphabet,
         prefixes: Prefixes,
+        rows: Rows,
         *,
         beam_width: int,
         prune: float,
@@ -44,10 +47,12 @@ class Search:
     ) -> None:
         self._blank, self._delimiter = alphabet.blank_id, alphabet.delimiter_id
         self._scratch = Scratch(alphabet.size, beam_width)
-        self._width, self._prune, self._pause_frames = beam_width, max(prune, -1e300), pause_frames
-        self._pause_due = 0
+        self._width, self._prune = beam_width, max(prune, -1e300)  # so that -inf is below all
+        self._pause_frames = pause_frames
+        parts = pause_frames is not None and self._delimiter is not None
+        self._pause_due = 0 if parts else _NEVER
         self._prefixes = prefixes
-        self.rows: Rows
+        self.rows = rows
 
     def step(self, frame: int, log_probs: Scores, letters: Ids) -> bool:
         """Take one frame; return whether anything but the scores of all beams changed.
@@ -59,192 +64,197 @@ class Search:
         """
         parted = frame >= self._pause_due and self._part(frame)
         closing = self._delimiter is not None and log_probs[self._delimiter] > -math.inf
+        blank = float(log_probs[self._blank])
         if not closing and not len(letters) and self.rows.score[OWN].max() == -math.inf:
-            self.rows.score[BLANK] += log_probs[self._blank]
+            self.rows.score[BLANK] += blank
             return parted
         self._scratch.make_room(self._prefixes.n)
-        beams = self.rows.beams() if len(self.rows.prefix) == 1 else None
-        n_tokens = len(letters) + int(closing) + int(log_probs[self._blank] > -math.inf)
-        if beams is not None and len(beams.end) == n_tokens == 1:
-            self._go_on(frame, beams, log_probs, letters)
+        n_tokens = len(letters) + int(closing) + int(blank > -math.inf)
+        if n_tokens == len(self.rows.prefix) == 1 and -math.inf in self.rows.score:
+            self._go_on(frame, log_probs, letters, closing=closing)
         else:
-            beams = self._kept(frame, log_probs, letters, closing=closing)
-        self.settle(beams)
+            self._choose(frame, log_probs, letters, closing=closing)
         return True
 
-    def settle(self, beams: Beams) -> None:
-        """Put beams in rows, in their order."""
+    def rank(self) -> None:
+        """Prune the beams, and put the best first."""
+        score = self.rows.score
+        n = len(self.rows.prefix)
+        total = (score + self._prefixes.score[self.rows.prefix]).ravel()
+        places, order = self._likely(total)
+        end, row = np.divmod(places, n)
         self._scratch.make_room(self._prefixes.n)
-        leads = self._scratch.first_of(beams.prefix, self._prefixes.n)
-        prefix = beams.prefix[leads]
-        self._scratch.row[prefix] = np.arange(len(prefix))
-        row, end = self._scratch.row[beams.prefix], beams.end
-        score = np.full((2, len(prefix)), -np.inf)
-        marks = np.zeros((2, len(prefix), 5))
-        words = np.empty((2, len(prefix)), object)
-        score[end, row], marks[end, row], words[end, row] = beams.score, beams.marks, beams.words
-        base = prefix
-        if self._delimiter is None:
-            base = np.array([self._after(one) for one in prefix.tolist()], np.int64)
-        self.rows = Rows(prefix, base, beams.first[leads], score, marks, words)
+        self._settle(self.rows.prefix[row], end, score[end, row], row, order)
 
-    def keep(self, which: NDArray[np.bool_]) -> None:
-        """Drop the other rows."""
-        self.rows = self.rows.where(which)
-
-    def ranked(self, beams: Beams) -> Beams:
-        """Prune beams, and put the best first."""
-        total = beams.score + self._prefixes.score[beams.prefix]
-        beams = beams.take(self._likely(total))
-        keep = self._distinct(beams.prefix, beams.end)
-        return beams if keep is None else beams.take(keep)
-
-    def _after(self, prefix: int) -> int:
-        is_open = self._prefixes.parent[prefix] != NONE
-        return self._prefixes.close(prefix) if is_open else prefix
-
-    def _go_on(self, frame: int, beams: Beams, log_probs: Scores, letters: Ids) -> None:
+    def _go_on(self, frame: int, log_probs: Scores, letters: Ids, *, closing: bool) -> None:
         """Let the only beam take the only token: there is nothing to choose."""
-        prefixes, prefix = self._prefixes, int(beams.prefix[0])
-        token, action, end = self._blank, STAY, BLANK
-        if len(letters):
-            token, action, end = int(letters[0]), NEW, OWN
-        elif self._delimiter is not None and log_probs[self._blank] == -math.inf:
-            is_open = prefixes.parent[prefix] != NONE
-            token, action, end = self._delimiter, CLOSE if is_open else REPEAT, OWN
-        if action == NEW and beams.end[0] == OWN and prefixes.token[prefix] == token:
-            action = REPEAT
+        rows, prefixes = self.rows, self._prefixes
+        prefix, end = int(rows.prefix[0]), int(rows.score[OWN, 0] > -math.inf)
+        token, action = self._blank, STAY
+        if closing and self._delimiter is not None:
+            token = self._delimiter
+            action = CLOSE if prefixes.parent[prefix] != NONE else REPEAT
+        elif len(letters):
+            token = int(letters[0])
+            action = REPEAT if end == OWN and prefixes.token[prefix] == token else NEW
+        if action == CLOSE:
+            rows.prefix = np.array([prefixes.close(prefix)])
         elif action == NEW:
-            fused, lexical, hot = prefixes.after(self.rows.base, letters)
-            beams.prefix = prefixes.extend(self.rows.base, letters, lexical[0], hot[0], fused[0])
-        elif action == CLOSE:
-            beams.prefix[0] = prefixes.close(prefix)
-        beams.score += log_probs[token]
-        beams.end[0] = end
-        self._mark(frame, beams, np.array([action]), log_probs[[token]])
+            fused, lexical, hot = prefixes.after(rows.base, letters)
+            nodes = (None if one is None else one[0] for one in (lexical, hot))
+            rows.prefix = prefixes.extend(rows.base, letters, fused[0], *nodes)
+        score = rows.score[end] + log_probs[token]
+        rows.score = np.full((2, 1), -np.inf)
+        rows.score[int(action != STAY)] = score
+        self._mark(frame, np.array([action]), log_probs[[token]])
+        rows.base = self._base(rows.prefix)
 
-    def _kept(self, frame: int, log_probs: Scores, letters: Ids, *, closing: bool) -> Beams:
+    def _choose(self, frame: int, log_probs: Scores, letters: Ids, *, closing: bool) -> None:
         """Choose the beams after this frame."""
         rows, prefixes = self.rows, self._prefixes
-        growth = Growth(rows, prefixes, self._scratch, log_probs, letters)
         n = len(rows.prefix)
+        growth = Growth(rows, prefixes, self._scratch, log_probs, letters)
         fused, lexical, hot = prefixes.after(rows.base, letters)
         longer = (growth.longer + fused).ravel()
         given = prefixes.score[rows.prefix]
         blank = growth.alive + log_probs[self._blank]
-        ending, closed, end_score = _NO_IDS, _NO_IDS, _NO_SCORES
+        ending, closed, end_score, ended = _NO_IDS, _NO_IDS, _NO_SCORES, _NO_SCORES
         if closing and self._delimiter is not None:
             best = max(longer.max(initial=-np.inf), (np.maximum(blank, growth.own) + given).max())
-            ending, closed, end_score = growth.close(self._delimiter, best + self._prune - _SURE)
-        total = np.concatenate(
-            [blank + given, growth.own + given, end_score + prefixes.score[closed], longer]
-        )
-        n_whole = 2 * n + len(closed)
-        chosen = self._likely(total)
-        is_whole = chosen < n_whole
-        moves = np.empty((5, len(chosen)), np.int64)  # prefix, end, action, source, source's end
-        score = np.empty(len(chosen))
-        whole = chosen[is_whole]
-        moves[:, is_whole] = growth.whole(ending, closed)[:, whole]
-        score[is_whole] = np.concatenate([blank, growth.own, end_score])[whole]
-        if len(whole) < len(chosen):
-            cell = chosen[~is_whole] - n_whole
+            log_prob = float(log_probs[self._delimiter])
+            limit = best + self._prune - _SURE
+            ending, closed, end_score, ended = growth.close(log_prob, limit)
+        score = np.concatenate([blank, growth.own, end_score, growth.longer.ravel()])
+        given = np.concatenate([given, given, ended])
+        total = np.concatenate([score[: len(given)] + given, longer])
+        places, order = self._likely(total)
+        whole = places[: places.searchsorted(len(given))]
+        cell = places[len(whole) :] - len(given)
+        source = np.concatenate([self._scratch.count[:n], growth.source, ending])[whole]
+        prefix = np.concatenate([rows.prefix, rows.prefix, closed])[whole]
+        action = np.full(len(places), NEW)
+        action[: len(whole)] = CLOSE
+        n_blank, n_own = places.searchsorted((n, 2 * n))
+        action[:n_blank], action[n_blank:n_own] = STAY, growth.action[places[n_blank:n_own] - n]
+        for place in range(n_own, len(whole)):
+            if prefix[place] == NONE:
+                prefix[place] = prefixes.close(int(rows.prefix[source[place]]))
+        if len(cell):
             row, column = np.divmod(cell, len(letters))
-            letter = letters[column]
-            score[~is_whole] = growth.longer[row, column]
-            again = letter == growth.last[row]
-            lexical, hot = (one[row, column % one.shape[1]] for one in (lexical, hot))
-            fused = fused[row, column % fused.shape[1]]
-            longer_prefix = prefixes.extend(rows.base[row], letter, lexical, hot, fused)
-            source_end = np.where(again, BLANK, growth.better[row])
-            action = np.full(len(row), NEW)
-            moves[:, ~is_whole] = longer_prefix, action > 0, action, row, source_end
-        keep = self._distinct(moves[0], moves[1])
-        prefix, end, action, source, source_end = moves if keep is None else moves[:, keep]
-        beams = Beams(
-            score if keep is None else score[keep],
-            prefix,
-            end,
-            rows.marks[source_end, source],
-            rows.words[source_end, source],
-            rows.first[source],
-        )
-        self._mark(frame, beams, action, log_probs[prefixes.token[prefix]])
-        return beams
+            nodes = (None if one is None else one[row, column] for one in (lexical, hot))
+            fused = fused[row, column if fused.shape[1] > 1 else 0]
+            longer_prefix = prefixes.extend(rows.base[row], letters[column], fused, *nodes)
+            source = np.concatenate([source, row])
+            prefix = np.concatenate([prefix, longer_prefix])
+        end = (action != STAY).astype(np.int64)
+        leads = self._settle(prefix, end, score[places], source, order)
+        self._mark(frame, action[leads], log_probs[prefixes.token[prefix[leads]]])
 
-    def _likely(self, total: Scores) -> Ids:
-        """Return the places of the best, the highest first, of equals the first."""
+    def _likely(self, total: Scores) -> tuple[Ids, Ids]:
+        """Find the best.
+
+        Returns:
+            Their places, ascending, and which of these come first, second, and so on: the highest
+            first, of equals the first.
+        """
         (places,) = (total >= total.max() + self._prune).nonzero()
         score = total[places]
         if len(places) > self._width:
             least = np.partition(score, len(score) - self._width)[len(score) - self._width]
-            places = places[score >= least]
-            score = total[places]
-        best: Ids = places[(-score).argsort(kind="stable")[: self._width]]
-        return best
+            (best,) = (score >= least).nonzero()
+            places, score = places[best], score[best]
+        return places, (-score).argsort(kind="stable")[: self._width]
 
-    def _distinct(self, prefixes: Ids, ends: Ids) -> Ids | None:
-        """Return the first of those that no later score can tell apart; None: all of them."""
-        contexts = self._prefixes.context[prefixes]
-        first = self._scratch.first_of(2 * contexts + ends, 2 * self._prefixes.n_contexts)
-        return None if first.all() else first.nonzero()[0]
+    def _settle(self, prefix: Ids, end: Ids, score: Scores, source: Ids, order: Ids) -> Ids:
+        """Put beams in rows.
 
-    def _mark(self, frame: int, beams: Beams, action: Ids, log_probs: Scores) -> None:
-        """Write down what each beam did: where its words are, and how likely their tokens."""
-        marks = beams.marks
+        Args:
+            prefix: Of each.
+            end: Of each.
+            score: Of each.
+            source: Of each the row that it came from.
+            order: Those to keep, the best first; of what no later score can tell apart the first.
+
+        Returns:
+            The beam that leads each row.
+        """
+        prefixes, scratch, before = self._prefixes, self._scratch, self.rows
+        twins = prefixes.twins(prefix[order], end[order])
+        if twins:
+            order = np.delete(order, twins)
+        prefix_of = prefix[order]
+        leads = order[scratch.first_of(prefix_of, prefixes.n)]
+        lead_prefix, came_from = prefix[leads], source[leads]
+        scratch.row[lead_prefix] = scratch.count[: len(leads)]
+        scores = np.full((2, len(leads)), -np.inf)
+        scores[end[order], scratch.row[prefix_of]] = score[order]
+        self.rows = Rows(
+            lead_prefix,
+            self._base(lead_prefix),
+            before.first[came_from],
+            scores,
+            before.marks[:, came_from],
+            before.words[came_from],
+        )
+        return leads
+
+    def _base(self, prefix: Ids) -> Ids:
+        if self._delimiter is not None:
+            return prefix
+        is_open = self._prefixes.parent[prefix] != NONE
+        pairs = zip(prefix.tolist(), is_open.tolist(), strict=True)
+        return np.array([self._prefixes.close(one) if two else one for one, two in pairs])
+
+    def _mark(self, frame: int, action: Ids, log_probs: Scores) -> None:
+        """Write down what each row did: where its words are, and how likely their tokens."""
+        marks = self.rows.marks
         new = action == NEW
-        ends = action == CLOSE
-        if self._delimiter is None:
-            ends = new & (marks[:, COUNT] > 0)
-        for place in ends.nonzero()[0].tolist():
-            self._end_word(beams, place)
-        (again,) = ((action == REPEAT) & (marks[:, COUNT] > 0)).nonzero()
-        if len(again):
-            marks[again, NOW] = np.maximum(marks[again, NOW], log_probs[again])
-            marks[again, END] = frame + 1
-        (places,) = new.nonzero()
-        if len(places):
-            longer = marks[places]
-            longer[longer[:, COUNT] == 0, START] = frame
-            longer[:, SUM] += longer[:, NOW]
-            longer[:, NOW] = log_probs[places]
-            longer[:, COUNT] += 1
-            longer[:, END] = frame + 1
-            marks[places] = longer
+        ends = action == CLOSE if self._delimiter is not None else new & (marks[COUNT] > 0)
+        for row in ends.nonzero()[0].tolist():
+            self._end_word(row)
+        said = marks[COUNT] > 0
+        again = (action == REPEAT) & said
+        now = np.where(again, np.maximum(marks[NOW], log_probs), marks[NOW])
+        marks[SUM] += new * now
+        marks[NOW] = np.where(new, log_probs, now)
+        marks[START] = np.where(new & ~said, frame, marks[START])
+        marks[COUNT] += new
+        marks[END] = np.where(new | again, frame + 1, marks[END])
 
-    def _end_word(self, beams: Beams, place: int) -> None:
-        beams.words[place] = (*beams.words[place], open_word(beams.marks[place].tolist()))
-        beams.marks[place] = 0.0
-        if beams.first[place] == NONE:
-            beams.first[place] = self._prefixes.history[beams.prefix[place]]
+    def _end_word(self, row: int) -> None:
+        rows = self.rows
+        rows.words[row] = (*rows.words[row], open_word(rows.marks[:, row].tolist()))
+        rows.marks[:, row] = 0.0
+        if rows.first[row] == NONE:
+            rows.first[row] = self._prefixes.history[rows.prefix[row]]
 
     def _part(self, frame: int) -> bool:
         """End the words that nothing was said after for a pause."""
-        if self._pause_frames is None or self._delimiter is None:
-            self._pause_due = 1 << 62
-            return False
-        beams = self.rows.beams()
-        said = beams.marks[:, COUNT] > 0
-        since = np.where(said, beams.marks[:, END], frame)
-        due = np.flatnonzero(said & (since + self._pause_frames <= frame))
-        waiting = since.min(where=since + self._pause_frames > frame, initial=frame)
-        self._pause_due = int(waiting) + self._pause_frames
-        for place in due.tolist():
-            beams.prefix[place] = self._prefixes.close(int(beams.prefix[place]))
-            self._end_word(beams, place)
+        rows, pause = self.rows, self._pause_frames or 0
+        said = (rows.marks[COUNT] > 0) & (rows.score[BLANK] > -np.inf)
+        since = np.where(said, rows.marks[END], frame)
+        self._pause_due = int(since.min(where=since + pause > frame, initial=frame)) + pause
+        (due,) = (said & (since + pause <= frame)).nonzero()
         if len(due):
-            self.settle(self.ranked(self._merged(beams)))
+            self._close_rows(due)
         return len(due) > 0
 
-    def _merged(self, beams: Beams) -> Beams:
-        """Sum equal beams; the words are those of the best."""
-        best: dict[tuple[int, int], int] = {}
-        score = beams.score.copy()
-        by_score = np.argsort(-score, kind="stable").tolist()
-        for place in by_score:
-            key = int(beams.prefix[place]), int(beams.end[place])
-            first = best.setdefault(key, place)
-            if first != place:
-                score[first] = np.logaddexp(score[first], score[place])
-        beams.score = score
-        return beams.take(sorted(best.values()))
+    def _close_rows(self, due: Ids) -> None:
+        """End the open words of the beams that end with a blank, of these rows."""
+        places = {int(prefix): row for row, prefix in enumerate(self.rows.prefix)}
+        rows = self.rows.take(np.concatenate([self._scratch.count[: len(places)], due]))
+        self.rows = rows
+        rows.score[OWN, len(places) :] = -np.inf
+        rows.score[BLANK, due] = -np.inf
+        for row in range(len(places), len(rows.prefix)):
+            closed = self._prefixes.close(int(rows.prefix[row]))
+            rows.prefix[row] = rows.base[row] = closed
+            self._end_word(row)
+            there = places.setdefault(closed, row)
+            if there != row:
+                before, score = rows.score[BLANK, there], rows.score[BLANK, row]
+                rows.score[BLANK, there] = np.logaddexp(before, score)
+                rows.score[BLANK, row] = -np.inf
+                if score > max(before, rows.score[OWN, there]):
+                    rows.words[there], rows.marks[:, there] = rows.words[row], 0.0
+        self.rank()
