@@ -92,8 +92,6 @@ class Decoding:
                 f"phrases and {', '.join(others)} were given: phrases are all that can be heard, "
                 "and exclude the rest; take one or the other"
             )
-        if self.phrases is None and self.reject is not None:
-            raise OptionsError("reject was given without phrases: it is the least that they fit")
         if self.decoder == "greedy" and (others := self._given(_OF_SEARCH[1:])):
             raise OptionsError(
                 f"decoder 'greedy' and {', '.join(others)} were given: greedy decoding knows none "
@@ -179,6 +177,8 @@ class Decoders:
         """Return what a decoder is, in words, and the decoder."""
         if asked.phrases is not None:
             return self._phrases(templates_of(asked.phrases), asked.reject)
+        if asked.reject is not None:
+            raise OptionsError("reject was given without phrases: it is the least that they fit")
         has_model = self._bundle.manifest.language_model is not None and asked.lm is not False
         of_search = [asked.hotwords, asked.beam, asked.alpha, asked.beta]
         searches = has_model or asked.lm or any(one is not None for one in of_search)
