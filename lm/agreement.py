@@ -13,7 +13,7 @@ from .histories import NONE
 from .prefixes import Prefixes, Scores
 from .search import Search
 
-_NEGLIGIBLE = 1e-4  # a share of the search that is not asked
+_NEGLIGIBLE = 1e-3  # a share of the search that is not asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +132,7 @@ class Agreement:
             return
         histories = prefixes.history[rows.prefix].tolist()
         leading = prefixes.histories.words(histories[0], self.oldest)
-        sightings = self._sightings()
+        sightings = self._sightings(histories)
         found = {
             leading[place]: share_of(
                 sightings, prefixes.histories[leading[place]].word, rows.words[0][place]
@@ -149,19 +149,24 @@ class Agreement:
                 words[place] = (*words[place][:3], share)
                 rows.words[row] = tuple(words)
 
-    def _sightings(self) -> list[Sighting]:
+    def _sightings(self, histories: Sequence[int]) -> list[Sighting]:
+        """Return the beams that may matter, row by row."""
         prefixes, rows = self._prefixes, self._search.rows
-        each = shares(np.logaddexp(*rows.score) + prefixes.score[rows.prefix])
+        each = shares(np.logaddexp(*rows.score) + prefixes.score[rows.prefix]).tolist()
+        texts: dict[int, list[str]] = {}
         found = []
-        for row in (each >= _NEGLIGIBLE).nonzero()[0].tolist():
-            prefix, marks = int(rows.prefix[row]), rows.marks[:, row].tolist()
-            later = prefixes.histories.words(int(prefixes.history[prefix]), self.oldest)
-            words = [prefixes.histories[history].word for history in later]
-            places, share = [*rows.words[row]], float(each[row])
+        for row, marks in enumerate(rows.marks.T.tolist()):
+            if each[row] < _NEGLIGIBLE:
+                continue
+            history = histories[row]
+            if history not in texts:
+                path = prefixes.histories.words(history, self.oldest)
+                texts[history] = [prefixes.histories[one].word for one in path]
+            words, places = texts[history], rows.words[row]
             if marks[COUNT]:
-                words.append(prefixes.open_word(prefix))
-                places.append(open_word(marks))
-            found.append(Sighting(share, words, places))
+                words = [*words, prefixes.open_word(int(rows.prefix[row]))]
+                places = (*places, open_word(marks))
+            found.append(Sighting(each[row], words, places))
         return found
 
 

@@ -28,6 +28,9 @@ class Scratch:
         """Of a prefix, and of anything: what is read is believed only where it agrees."""
         self.count = np.arange(max(n_tokens, 4 * beam_width) + 2)
         """0, 1, 2, ..."""
+        self.repeat = np.full(len(self.count), REPEAT)
+        self.new = np.full(len(self.count), NEW)
+        self.nothing = np.full((2, len(self.count)), -np.inf)
 
     def make_room(self, n_prefixes: int) -> None:
         """Let the arrays hold every prefix, and those that one frame may bring."""
@@ -43,7 +46,7 @@ class Scratch:
             self.count = np.arange(2 * len(keys))
         n = self.count[: len(keys)]
         self.place[keys[::-1]] = n[::-1]
-        first: NDArray[np.bool_] = self.place[keys] == n
+        first: NDArray[np.bool_] = self.place.take(keys) == n
         return first
 
 
@@ -63,25 +66,25 @@ class Growth:
     ) -> None:
         self._rows, self._prefixes, self._scratch = rows, prefixes, scratch
         blank_end, own_end = rows.score
-        last = prefixes.token[rows.prefix]
-        log_prob = log_probs[last]
+        last = prefixes.token.take(rows.prefix)
+        log_prob = log_probs.take(last)
         self.alive = np.logaddexp(blank_end, own_end)
         """Both ends of each row, summed."""
         self.own = own_end + log_prob
         """Scores of the rows that end with their last token again."""
         self.source = scratch.count[: len(last)].copy()
         """The rows that gave most to `own`."""
-        self.action = np.full(len(last), REPEAT)
+        self.action = scratch.repeat[: len(last)].copy()
         """What those did."""
-        self.longer = self.alive[:, None] + log_probs[letters]
+        self.longer = self.alive[:, None] + log_probs.take(letters)
         """Scores of each row with one more letter, `[rows, letters]`; -inf where that is a row."""
         scratch.row[rows.base] = scratch.count[: len(last)]
         if len(letters):
             scratch.column[letters] = scratch.count[: len(letters)]
-            column = scratch.column[last]
+            column = scratch.column.take(last)
             scratch.column[letters] = NONE
             (again,) = (column >= 0).nonzero()
-            column = column[again]
+            column = column.take(again)
             # only after a blank is the same letter a new one
             self.longer[again, column] = (blank_end + log_prob)[again]
             self._meet(again, column)
@@ -139,11 +142,11 @@ class Growth:
             column: The column of that letter.
         """
         base = self._rows.base
-        parent = self._prefixes.parent[self._rows.prefix[lasts]]
+        parent = self._prefixes.parent.take(self._rows.prefix.take(lasts))
         above = np.minimum(self._scratch.row[parent], len(base) - 1)
-        (found,) = (base[above] == parent).nonzero()
+        (found,) = (base.take(above) == parent).nonzero()
         if len(found):
-            rows, above, column = lasts[found], above[found], column[found]
+            rows, above, column = lasts.take(found), above.take(found), column.take(found)
             score, before = self.longer[above, column], self.own[rows]
             self.longer[above, column] = -np.inf
             self.own[rows] = np.logaddexp(before, score)

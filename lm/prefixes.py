@@ -96,7 +96,7 @@ class Prefixes:
         contexts = self.histories.context_of
         if not self.histories.has_twins:
             return []
-        histories = self.history[prefixes].tolist()
+        histories = self.history.take(prefixes).tolist()
         alive = set(histories)
         if len({contexts[one] for one in alive}) == len(alive):
             return []
@@ -121,15 +121,15 @@ class Prefixes:
             What language model and hotwords give, `[n, k]`, or `[n, 1]` where the token makes no
             difference; the lexical nodes and the hot ones, `[n, k]`, None without such words.
         """
-        score = self.history_score[prefixes][:, None]
+        score = self.history_score.take(prefixes)[:, None]
         lexical = hot = None
         if self.fusion.tree is not None:
-            lexical = self.fusion.tree.step(self.lexical[prefixes], tokens)
+            lexical = self.fusion.tree.step(self.lexical.take(prefixes), tokens)
         if self.hotwords is not None:
             hot = self.hotwords.tree.step(self.hot[prefixes], tokens)
         if lexical is not None or hot is not None:
             lengths = 1 if self.fusion.one_way else self.fusion.lengths[tokens]
-            n_characters = self.n_characters[prefixes][:, None] + lengths
+            n_characters = self.n_characters.take(prefixes)[:, None] + lengths
             score = score + self._open(lexical, hot, n_characters)
         return score, lexical, hot
 
@@ -146,17 +146,19 @@ class Prefixes:
         ids = np.array([self._children.get(key, NONE) for key in keys], np.int64)
         (new,) = (ids < 0).nonzero()
         if len(new):
-            parents, tokens = parents[new], tokens[new]
+            parents, tokens = parents.take(new), tokens.take(new)
             made = self._add(len(new))
             ids[new] = numbers = np.arange(made.start, made.stop)
-            self.history[made], self.parent[made] = self.history[parents], parents
-            self.token[made], self.score[made] = tokens, scores[new]
-            self.history_score[made] = self.history_score[parents]
-            self.n_characters[made] = self.n_characters[parents] + self.fusion.lengths[tokens]
+            self.history[made], self.parent[made] = self.history.take(parents), parents
+            self.token[made], self.score[made] = tokens, scores.take(new)
+            self.history_score[made] = self.history_score.take(parents)
+            self.n_characters[made] = self.n_characters.take(parents) + self.fusion.lengths.take(
+                tokens
+            )
             if lexical is not None:
-                self.lexical[made] = lexical[new]
+                self.lexical[made] = lexical.take(new)
             if hot is not None:
-                self.hot[made] = hot[new]
+                self.hot[made] = hot.take(new)
             texts, spell = self._texts, self._tokens
             before, last = parents.tolist(), tokens.tolist()
             texts += [texts[one] + spell[two] for one, two in zip(before, last, strict=True)]

@@ -111,12 +111,12 @@ class Search:
 
     def _choose(self, frame: int, log_probs: Scores, letters: Ids, *, closing: bool) -> None:
         """Choose the beams after this frame."""
-        rows, prefixes = self.rows, self._prefixes
+        rows, prefixes, scratch = self.rows, self._prefixes, self._scratch
         n = len(rows.prefix)
-        growth = Growth(rows, prefixes, self._scratch, log_probs, letters)
+        growth = Growth(rows, prefixes, scratch, log_probs, letters)
         fused, lexical, hot = prefixes.after(rows.base, letters)
         longer = (growth.longer + fused).ravel()
-        given = prefixes.score[rows.prefix]
+        given = prefixes.score.take(rows.prefix)
         blank = growth.alive + log_probs[self._blank]
         ending, closed, end_score, ended = _NO_IDS, _NO_IDS, _NO_SCORES, _NO_SCORES
         if closing and self._delimiter is not None:
@@ -130,9 +130,9 @@ class Search:
         places, order = self._likely(total)
         whole = places[: places.searchsorted(len(given))]
         cell = places[len(whole) :] - len(given)
-        source = np.concatenate([self._scratch.count[:n], growth.source, ending])[whole]
-        prefix = np.concatenate([rows.prefix, rows.prefix, closed])[whole]
-        action = np.full(len(places), NEW)
+        source = np.concatenate([scratch.count[:n], growth.source, ending]).take(whole)
+        prefix = np.concatenate([rows.prefix, rows.prefix, closed]).take(whole)
+        action = scratch.new[: len(places)].copy()
         action[: len(whole)] = CLOSE
         n_blank, n_own = places.searchsorted((n, 2 * n))
         action[:n_blank], action[n_blank:n_own] = STAY, growth.action[places[n_blank:n_own] - n]
@@ -147,8 +147,8 @@ class Search:
             source = np.concatenate([source, row])
             prefix = np.concatenate([prefix, longer_prefix])
         end = (action != STAY).astype(np.int64)
-        leads = self._settle(prefix, end, score[places], source, order)
-        self._mark(frame, action[leads], log_probs[prefixes.token[prefix[leads]]])
+        leads = self._settle(prefix, end, score.take(places), source, order)
+        self._mark(frame, action.take(leads), log_probs.take(prefixes.token.take(self.rows.prefix)))
 
     def _likely(self, total: Scores) -> tuple[Ids, Ids]:
         """Find the best.
@@ -158,12 +158,15 @@ class Search:
             first, of equals the first.
         """
         (places,) = (total >= total.max() + self._prune).nonzero()
-        score = total[places]
+        score = total.take(places)
         if len(places) > self._width:
             least = np.partition(score, len(score) - self._width)[len(score) - self._width]
             (best,) = (score >= least).nonzero()
-            places, score = places[best], score[best]
-        return places, (-score).argsort(kind="stable")[: self._width]
+            if len(best) > self._width:  # some tie with the least: the first of them stay
+                best = best.take((-score.take(best)).argsort(kind="stable")[: self._width])
+                best.sort()
+            places, score = places.take(best), score.take(best)
+        return places, (-score).argsort(kind="stable")
 
     def _settle(self, prefix: Ids, end: Ids, score: Scores, source: Ids, order: Ids) -> Ids:
         """Put beams in rows.
@@ -179,22 +182,23 @@ class Search:
             The beam that leads each row.
         """
         prefixes, scratch, before = self._prefixes, self._scratch, self.rows
-        twins = prefixes.twins(prefix[order], end[order])
+        prefix_of = prefix.take(order)
+        twins = prefixes.twins(prefix_of, end.take(order))
         if twins:
             order = np.delete(order, twins)
-        prefix_of = prefix[order]
+            prefix_of = prefix.take(order)
         leads = order[scratch.first_of(prefix_of, prefixes.n)]
-        lead_prefix, came_from = prefix[leads], source[leads]
+        lead_prefix, came_from = prefix.take(leads), source.take(leads)
         scratch.row[lead_prefix] = scratch.count[: len(leads)]
-        scores = np.full((2, len(leads)), -np.inf)
-        scores[end[order], scratch.row[prefix_of]] = score[order]
+        scores = scratch.nothing[:, : len(leads)].copy()
+        scores[end.take(order), scratch.row.take(prefix_of)] = score.take(order)
         self.rows = Rows(
             lead_prefix,
             self._base(lead_prefix),
-            before.first[came_from],
+            before.first.take(came_from),
             scores,
-            before.marks[:, came_from],
-            before.words[came_from],
+            before.marks.take(came_from, axis=1),
+            before.words.take(came_from),
         )
         return leads
 

@@ -247,6 +247,15 @@ def test_tokens_without_a_delimiter_are_words() -> None:
     assert decoder.start().hotwords == (("ka", 2.0), ("mi", 2.0))
 
 
+@pytest.mark.parametrize("beam_width", [1, 2, 7])
+def test_ties_keep_the_width(beam_width: int) -> None:
+    """Where everything scores the same no more beams are kept than asked for."""
+    frames = np.full((12, LETTERS.size), -math.log(LETTERS.size), np.float32)
+    decoder = BeamDecoder(LETTERS, options=BeamOptions(beam_width=beam_width))
+    _, state = decoder.advance(decoder.start(), frames)
+    assert len(decoder.nbest(state, 99)) <= beam_width
+
+
 def test_special_tokens_are_never_heard() -> None:
     """A masked token takes no part, even where the model is sure of it."""
     masked = Alphabet(("<pad>", "|", "N", "O", "<unk>"), 0, 1, (4,))
