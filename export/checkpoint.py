@@ -46,6 +46,7 @@ _WEIGHT_FILES = (
     "model.safetensors.index.json",
     "pytorch_model.bin.index.json",
 )
+_SINGLE_FILES = (".pt", ".pth", ".ckpt")
 _HASHED = (".safetensors", ".bin", ".json", ".pt")
 
 
@@ -119,6 +120,12 @@ def load_checkpoint(
     if not folder.is_dir() and (
         source.count("/") != 1 or source.startswith((".", "/", "~")) or folder.exists()
     ):
+        if folder.suffix in _SINGLE_FILES:
+            raise UnsupportedCheckpointError(
+                f"{source!r} is a file of weights as fairseq and torchaudio have them, which tells "
+                "too little to build the model from: give a folder in the layout of transformers "
+                "(most of these models are on the hub in it)"
+            )
         raise CheckpointNotFoundError(
             f"{source!r} is neither a checkpoint folder nor a hub id: give a folder that holds "
             "config.json and model.safetensors, or an id such as facebook/wav2vec2-base-960h"
