@@ -1,0 +1,79 @@
+"""Keys and values of the past: the same as joining arrays, whoever holds which version."""
+
+import pickle
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wav2edge.runtime.left_context import LeftContext
+
+N_ARRAYS, WIDTH = 4, 3
+Rows = list[np.ndarray[tuple[int, ...], np.dtype[np.float32]]]
+
+
+def rows(n_frames: int, first: int) -> Rows:
+    """Rows that tell which array, frame and channel they are."""
+    frame = np.arange(first, first + n_frames, dtype=np.float32)[:, None]
+    return [1000 * i + frame + np.arange(WIDTH, dtype=np.float32) / 10 for i in range(N_ARRAYS)]
+
+
+def frames_in(context: LeftContext) -> list[list[float]]:
+    """The frames that a context holds, array by array."""
+    return [(part[:, 0] - 1000 * i).tolist() for i, part in enumerate(context.arrays())]
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 9), st.none() | st.integers(0, 12), st.integers(0, 3)),
+        max_size=12,
+    )
+)
+def test_it_equals_joining_arrays_whatever_is_extended(
+    steps: list[tuple[int, int | None, int]],
+) -> None:
+    """Any earlier version may be extended, again and again, and none of the others changes."""
+    contexts = [LeftContext.empty(N_ARRAYS, WIDTH)]
+    expected: list[list[float]] = [[]]
+    for number, (n_new, n_kept, back) in enumerate(steps):
+        origin = max(0, len(contexts) - 1 - back)
+        new = rows(n_new, 100 * number)
+        held = expected[origin] + new[0][:, 0].tolist()
+        contexts.append(contexts[origin].extended(new, n_kept))
+        expected.append(held if n_kept is None else held[len(held) - min(n_kept, len(held)) :])
+    for context, frames in zip(contexts, expected, strict=True):
+        assert context.n_frames == len(frames)
+        assert frames_in(context) == [frames] * N_ARRAYS
+
+
+def test_a_stream_that_goes_on_copies_its_context_once_in_many_steps() -> None:
+    """With 200 frames kept and 16 new ones a step, five of six steps write only the new ones."""
+    context = LeftContext.empty(N_ARRAYS, WIDTH)
+    for number in range(120):
+        context = context.extended(rows(16, 16 * number), 200)
+        assert context.arrays()[0].flags.c_contiguous
+    n_moves = 0
+    before = context
+    for number in range(60):
+        after = before.extended(rows(16, 16 * number), 200)
+        n_moves += not np.shares_memory(before.arrays(), after.arrays())
+        before = after
+    assert 8 <= n_moves <= 12
+
+
+def test_memory_does_not_grow() -> None:
+    """After a thousand steps it holds no more than at the beginning: half as much again as kept."""
+    context = LeftContext.empty(N_ARRAYS, WIDTH)
+    for number in range(1000):
+        context = context.extended(rows(16, 16 * number), 200)
+    assert context.nbytes <= 1.6 * N_ARRAYS * 200 * WIDTH * 4
+
+
+def test_it_travels() -> None:
+    """Pickled, it holds the same frames, without the room around them, and goes on."""
+    context = LeftContext.empty(N_ARRAYS, WIDTH).extended(rows(300, 0), 20)
+    twin = pickle.loads(pickle.dumps(context))
+    assert frames_in(twin) == frames_in(context)
+    assert twin.nbytes == N_ARRAYS * 20 * WIDTH * 4
+    one, other = (each.extended(rows(5, 500), 20) for each in (context, twin))
+    assert frames_in(one) == frames_in(other)
