@@ -11,13 +11,13 @@ VOICES := espeak-ng flite festival festvox-kallpc16k festvox-kdlpc16k festvox-us
 
 export AUDIO
 
-.PHONY: demo test lint format coverage voices training-voices microphone clean
+.PHONY: demo test lint format coverage voices training-voices microphone kenlm compiler pyctcdecode clean
 .DELETE_ON_ERROR:
 
 demo: $(DEMO)/installed  ## transcribe with the embedded model; AUDIO=path takes another recording
 	@$(DEMO)/bin/wav2edge demo $${AUDIO:+"$$AUDIO"}
 
-test: lint voices microphone pyctcdecode  ## lint, types, tests
+test: lint voices microphone kenlm pyctcdecode  ## lint, types, tests
 	$(TEST)/bin/pytest
 
 lint: $(TEST)/installed
@@ -29,7 +29,7 @@ format: $(TEST)/installed
 	$(TEST)/bin/ruff check --fix
 	$(TEST)/bin/ruff format
 
-coverage: $(TEST)/installed voices microphone pyctcdecode
+coverage: $(TEST)/installed voices microphone kenlm pyctcdecode
 	$(TEST)/bin/coverage run -m pytest
 	$(TEST)/bin/coverage report
 
@@ -46,9 +46,21 @@ $(TEST)/installed: pyproject.toml constraints.txt
 	@$(TEST)/bin/python -m pip $(PIP) --constraint constraints.txt --editable ".[export,train,bench,mic,vad,dev]"
 	@touch $@
 
-# pyctcdecode, which the beam search is compared with, needs numpy 1, so it lives apart; kenlm is
-# built from source (a minute, g++ and cmake). Where that fails the comparison is skipped.
-pyctcdecode:
+# kenlm is built from source (a minute). Where that fails, what needs it is skipped.
+kenlm: $(TEST)/installed compiler
+	@if ! $(TEST)/bin/python -c "import kenlm" 2>/dev/null; then \
+	  echo "building kenlm"; \
+	  $(TEST)/bin/python -m pip $(PIP) --constraint constraints.txt kenlm \
+	    || echo "could not build kenlm: tests that need it are skipped"; \
+	fi
+
+compiler:
+	@if command -v g++ >/dev/null && command -v cmake >/dev/null; then exit 0; fi; \
+	$(call debian,g++ cmake make)
+
+# pyctcdecode, which the beam search is compared with, needs numpy 1, so it lives apart. Where it
+# cannot be made the comparison is skipped.
+pyctcdecode: compiler
 	@if [ ! -e $(REFERENCE)/installed ]; then \
 	  echo "making $(REFERENCE)"; \
 	  { $(PYTHON) -m venv --clear $(REFERENCE) \
