@@ -6,6 +6,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from wav2edge.runtime.decoding_arguments import add_decoding, decoding_of
+
 from . import decoder_commands
 
 if TYPE_CHECKING:
@@ -71,7 +73,13 @@ def _add_accuracy(kinds: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     )
     _add_model(one)
     one.add_argument("--data", type=Path, required=True, help="folder of MANIFEST.tsv")
+    one.add_argument(
+        "--decoders",
+        metavar="D,D",
+        help="compare some of greedy, beam, lm, phrases instead, as in greedy,lm,phrases",
+    )
     _add_outputs(one, plot=False)
+    add_decoding(one)
     one.set_defaults(run=_accuracy)
 
 
@@ -189,9 +197,19 @@ def _latency(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> 
 
 
 def _accuracy(arguments: argparse.Namespace) -> int:
-    from .accuracy import measure, table
+    from wav2edge.runtime.recognizer import load
 
-    result = measure(_load(arguments), arguments.data, report=_progress)
+    from . import accuracy, decodings
+
+    data, compared = arguments.data, arguments.decoders
+    if compared is not None:
+        names, lm = compared.split(","), arguments.lm and Path(arguments.lm)
+        result = decodings.measure(_load(arguments), data, names, lm=lm, report=_progress)
+        table = decodings.table
+    else:
+        recognizer = load(arguments.model, **decoding_of(arguments))
+        result = accuracy.measure(recognizer, data, report=_progress)
+        table = accuracy.table
     status = _tell(result, arguments)
     print("", *table(result), sep="\n")
     return status

@@ -18,7 +18,7 @@ Report = Callable[[str], None]
 def add_parsers(
     kinds: "argparse._SubParsersAction[argparse.ArgumentParser]", tell: Tell, report: Report
 ) -> None:
-    """Add `decoder` and `confidence`.
+    """Add `decoder`, `confidence` and `hotwords`.
 
     Args:
         kinds: Where the benchmarks are listed.
@@ -49,6 +49,16 @@ def add_parsers(
     one.add_argument("--sets", nargs="+", default=[], metavar="SET", help="default: all")
     one.add_argument("--json", type=Path, metavar="OUT", help="write the result")
     one.set_defaults(run=partial(_confidence, tell, report))
+    one = kinds.add_parser(
+        "hotwords",
+        help="hotwords over their boost: how many are heard, and what it costs the other words",
+        description="Of every development set the rarest words are the hotwords, one list a set.",
+    )
+    one.add_argument("--model", metavar="BUNDLE", help="default: the embedded model")
+    one.add_argument("--data", type=Path, required=True, help="folder of MANIFEST.tsv")
+    one.add_argument("--lm", metavar="FILE", help="default: the bundle's own, if it has one")
+    one.add_argument("--json", type=Path, metavar="OUT", help="write the result")
+    one.set_defaults(run=partial(_hotwords, tell, report))
 
 
 def _decoder(
@@ -84,6 +94,18 @@ def _confidence(tell: Tell, report: Report, arguments: argparse.Namespace) -> in
     )
     status = tell(result, arguments)
     print("", *table(result), sep="\n")
+    return status
+
+
+def _hotwords(tell: Tell, report: Report, arguments: argparse.Namespace) -> int:
+    from wav2edge.runtime.recognizer import load
+
+    from .decodings import hotword_table, measure_hotwords
+
+    recognizer = load(arguments.model, lm=arguments.lm)
+    result = measure_hotwords(recognizer, arguments.data, report=report)
+    status = tell(result, arguments)
+    print("", *hotword_table(result), sep="\n")
     return status
 
 

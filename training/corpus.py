@@ -135,7 +135,7 @@ def prepare(
         for spoken in chain(_recordings(data), _noises(data)):
             cache.add(spoken)
         cache.save()
-    texts = _texts(data)
+    texts = texts_of(data)
     for program, wanted_h in hours.items():
         if PROGRAMS[program].is_there():
             _speak_hours(cache, texts, program, wanted_h, seed)
@@ -234,7 +234,8 @@ def _speak(kind: str, text: str, program: str, seed: int) -> _Spoken | None:
     return f"synthetic-{kind}", normalize_text(text), f"{voice.program} {voice.name}", samples
 
 
-def _texts(data: Path) -> Texts:
+def texts_of(data: Path) -> Texts:
+    """Return what is drawn for the voices: books and words of the data folder, and the grammar."""
     dev = frozenset(normalize_text(row["norm"]) for row in read_manifest(data, "dev"))
     return Texts(SentenceBank.from_texts(_books(data), dev), tuple(_words(data)), dev)
 

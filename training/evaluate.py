@@ -88,7 +88,7 @@ def open_model(model: Path) -> Callable[[Samples], str]:
     if (model / "manifest.json").is_file():
         from wav2edge.runtime.recognizer import load
 
-        recognizer = load(model)
+        recognizer = load(model, decoder="greedy")
         return lambda samples: recognizer.transcribe(samples, sample_rate=RATE_HZ).text
     return _open_checkpoint(model)
 
