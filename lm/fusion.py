@@ -14,6 +14,7 @@ from .vocabulary import heard_tokens
 
 _LN_10 = math.log(10.0)
 _USUAL_CHARACTERS = 6  # of a word; longer unknown beginnings cost in proportion (pyctcdecode)
+_MOST_CHARACTERS = 64  # of open words, whose scores are computed once
 _MOST_CACHED = 200_000  # scores of words, some 40 MB
 
 
@@ -87,6 +88,7 @@ class Fusion:
         self.n_context = 1 if model is None else max(1, model.order - 1)
         """So many words back may matter for the next one's score."""
 
+        self._unknown = self._unknown_word(np.arange(_MOST_CHARACTERS))
         self.lengths = np.array([len(token) for token in alphabet.tokens], np.int64)
         """Characters of each token."""
         self.one_way = all(len(token) == 1 for token in heard_tokens(alphabet))
@@ -120,8 +122,11 @@ class Fusion:
 
     def beginnings(self, nodes: Ids, n_characters: Ids) -> NDArray[np.float64]:
         """Score open words by their nodes in `tree`, -1 for none there."""
-        length = np.maximum(1.0, n_characters * (1 / _USUAL_CHARACTERS))
-        score: NDArray[np.float64] = (nodes < 0) * (self._options.unknown_word_score * length)
+        if n_characters.max(initial=0) < _MOST_CHARACTERS:
+            unknown = self._unknown.take(n_characters)
+        else:
+            unknown = self._unknown_word(n_characters)
+        score: NDArray[np.float64] = (nodes < 0) * unknown
         return score
 
     def hope(self, nodes: Ids) -> NDArray[np.float64]:
@@ -130,6 +135,11 @@ class Fusion:
             return np.zeros(len(nodes))
         unknown = self._weighed(self._options.unknown_word_score)
         return self._options.beta + np.where(self.tree.is_word[nodes], 0.0, unknown)
+
+    def _unknown_word(self, n_characters: Ids) -> NDArray[np.float64]:
+        length = np.maximum(1.0, n_characters * (1 / _USUAL_CHARACTERS))
+        score: NDArray[np.float64] = self._options.unknown_word_score * length
+        return score
 
     def _weighed(self, log10_prob: float) -> float:
         return self._options.alpha * log10_prob * _LN_10

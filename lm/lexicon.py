@@ -49,10 +49,11 @@ class PrefixTree:
         last = np.array([np.iinfo(np.int64).max])  # so that every search ends on an edge
         self._edges = np.concatenate([*edges, last])
         self._token_codes = self._codes_of(tokens, characters)
-        self._table: Ids | None = None
+        self._table: Ids | None = None  # every step there is, from node -1 on
         if n_nodes * len(tokens) <= _LARGEST_TABLE:
             nodes, ids = np.arange(-1, n_nodes), np.arange(len(tokens))
-            self._table = self._search(nodes, ids)
+            self._table = self._search(nodes, ids).ravel()
+            self._n_tokens = len(tokens)
 
     def step(self, nodes: Ids, tokens: Ids) -> Ids:
         """Follow every token from every node.
@@ -65,8 +66,7 @@ class PrefixTree:
             The nodes reached, `[n, k]`; -1 where no word begins so.
         """
         if self._table is not None:
-            after: Ids = self._table[nodes[:, None] + 1, tokens]
-            return after
+            return self._table.take(((nodes + 1) * self._n_tokens)[:, None] + tokens)
         return self._search(nodes, tokens)
 
     def _search(self, nodes: Ids, tokens: Ids) -> Ids:

@@ -141,8 +141,8 @@ class Search:
                 prefix[place] = prefixes.close(int(rows.prefix[source[place]]))
         if len(cell):
             row, column = np.divmod(cell, len(letters))
-            nodes = (None if one is None else one[row, column] for one in (lexical, hot))
-            fused = fused[row, column if fused.shape[1] > 1 else 0]
+            nodes = (None if one is None else one.take(cell) for one in (lexical, hot))
+            fused = fused.take(cell if fused.shape[1] > 1 else row)
             longer_prefix = prefixes.extend(rows.base[row], letters[column], fused, *nodes)
             source = np.concatenate([source, row])
             prefix = np.concatenate([prefix, longer_prefix])
