@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pyctcdecode_cases import LETTERS, Case, make_cases, vocabulary, write_cases, write_trigrams
-from spelled import SYLLABLES, log_softmax, said
+from pyctcdecode_cases import Case, make_cases, vocabulary, write_cases, write_trigrams
+from spelled import LETTERS, SYLLABLES, log_softmax, said
 
 from wav2edge.lm.alphabet import Alphabet
 from wav2edge.lm.arpa import ArpaModel
