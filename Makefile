@@ -11,7 +11,7 @@ VOICES := espeak-ng flite festival festvox-kallpc16k festvox-kdlpc16k festvox-us
 
 export AUDIO
 
-.PHONY: demo test lint format coverage voices training-voices microphone kenlm compiler pyctcdecode clean
+.PHONY: demo test lint format coverage voices training-voices language-model microphone kenlm compiler pyctcdecode clean
 .DELETE_ON_ERROR:
 
 demo: $(DEMO)/installed  ## transcribe with the embedded model; AUDIO=path takes another recording
@@ -91,6 +91,16 @@ training-voices: $(TEST)/installed
 	@cd .training && npm pack --silent kokoro-js@1.2.1 >/dev/null \
 	    && tar -xzf kokoro-js-1.2.1.tgz --strip-components=2 -C voices package/voices \
 	    && rm kokoro-js-1.2.1.tgz || echo "could not fetch kokoro-js: Kokoro's voices are left out"
+
+# The language model of the embedded bundle, of what the voices are given to speak; DATA=folder of
+# the data manifest. Once after each export of the embedded model; the same text gives the same file.
+DATA ?= ../shared/data
+language-model: $(TEST)/installed
+	@mkdir -p .training
+	$(TEST)/bin/python -m wav2edge.training.language --data "$(DATA)" .training/lm.txt
+	$(TEST)/bin/wav2edge lm build .training/lm.txt -o .training/lm.arpa.gz --prune 0 3 8 \
+	    --vocab .training/lm.vocab.txt
+	$(TEST)/bin/wav2edge lm attach runtime/embedded .training/lm.arpa.gz
 
 microphone:
 	@if command -v pulseaudio >/dev/null && command -v paplay >/dev/null \

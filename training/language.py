@@ -1,12 +1,12 @@
 """Text for the embedded bundle's language model: what the synthetic voices are given to speak.
 
     python -m wav2edge.training.language --data FOLDER text.txt
-    wav2edge lm build text.txt -o lm.arpa.gz --prune 0 1 2 --vocab text.vocab.txt
+    wav2edge lm build text.txt -o lm.arpa.gz --prune 0 3 8 --vocab text.vocab.txt
     wav2edge lm attach BUNDLE lm.arpa.gz
 
 Digits, numbers, spelled letters, orders, and plain sentences, each drawn as often as for training.
-No development transcript is read but to leave out what stands in one; words that are drawn once or
-twice are left out of the vocabulary, which is written beside the text.
+No development transcript is read but to leave out what stands in one; the vocabulary, written
+beside the text, leaves out words that are hardly ever drawn.
 """
 
 import argparse
