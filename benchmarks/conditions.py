@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wav2edge import __version__
+from wav2edge.runtime.bundle import WEIGHTS
 
 if TYPE_CHECKING:
     from wav2edge.runtime.recognizer import Recognizer
@@ -127,6 +128,7 @@ def options_of(options: object) -> dict[str, Any]:
 def _model(recognizer: "Recognizer") -> dict[str, Any]:
     facts = recognizer.bundle.manifest
     file = facts.files[recognizer.bundle.model_path.name]
+    weights = facts.files.get(WEIGHTS)
     return {
         "name": facts.name,
         "kind": facts.model_type,
@@ -135,8 +137,8 @@ def _model(recognizer: "Recognizer") -> dict[str, Any]:
         "hop_ms": 1000 * facts.hop_samples / facts.sample_rate_hz,
         "precision": facts.precision["name"],
         "forced": facts.forced,
-        "file_mb": round(file.bytes / 1e6, 3),
-        "sha256": file.sha256,
+        "file_mb": round((file.bytes + (weights.bytes if weights else 0)) / 1e6, 3),
+        "sha256": weights.sha256 if weights else file.sha256,
     }
 
 

@@ -202,7 +202,7 @@ def _quantize(
                 per_channel=per_channel,
                 weight_type=QuantType.QUInt8 if portable else QuantType.QInt8,
                 nodes_to_quantize=nodes,
-                extra_options={"MatMulConstBOnly": True},
+                extra_options={"MatMulConstBOnly": True, "DefaultTensorType": TensorProto.FLOAT},
                 use_external_data_format=True,  # what lies between may have over 2 GB
             )
             model = onnx.load(path)

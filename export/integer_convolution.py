@@ -5,6 +5,8 @@ tap. In eight bits that is a quarter, and the products are faster too. Weights h
 output channel, activations one per call, as the other integer products do.
 """
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import onnx
@@ -42,8 +44,8 @@ class _Rewritten:
     def write(self, weight: npt.NDArray[np.float32], bias: onnx.TensorProto | None) -> None:
         """Write all; `weight` is `[out, in of a group, kernel]`."""
         n_groups, kernel = _attribute(self._node, "group", 1), weight.shape[2]
-        by_group = weight.reshape(n_groups, -1, weight.shape[1], kernel).transpose(0, 3, 2, 1)
-        by_group = by_group.reshape(n_groups, -1, by_group.shape[3])  # [group, taps x in, out]
+        taps = weight.reshape(n_groups, -1, weight.shape[1], kernel).transpose(0, 3, 2, 1)
+        by_group = taps.reshape(n_groups, -1, taps.shape[3])  # [group, taps x in, out]
         scales = np.maximum(np.abs(by_group).max(axis=1), np.float32(1e-12)) / np.float32(_LARGEST)
         integers = np.round(by_group / scales[:, None]).astype(np.int8)
         taken, scale, zero = self._gathered(n_groups, weight.shape[1], kernel)
@@ -102,7 +104,7 @@ class _Rewritten:
         )
         return [self._add("Squeeze", [part, origin]) for part in parts], scale, zero
 
-    def _add(self, kind: str, inputs: list[str], **attributes: object) -> str:
+    def _add(self, kind: str, inputs: list[str], **attributes: Any) -> str:
         name = f"{self._prefix}/{kind}_{len(self.nodes)}"
         self.nodes.append(helper.make_node(kind, inputs, [name], name=name, **attributes))
         return name

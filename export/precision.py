@@ -83,9 +83,15 @@ POLICIES = {
         Policy("int8-tensor", Scheme.TENSOR),
         Policy("int8-late", Scheme.SMOOTH, late=Scheme.SMOOTH_ROWS),
         Policy("int8-position", Scheme.SMOOTH, position=Scheme.CHANNEL),
-        Policy("int8-conv", *[Scheme.CHANNEL] * 4),
-        Policy("int8-conv-smooth", *[Scheme.SMOOTH] * 3, Scheme.CHANNEL),
-        Policy("int8-conv-rows", Scheme.SMOOTH, *[Scheme.SMOOTH_ROWS] * 2, Scheme.CHANNEL),
+        Policy("int8-conv", Scheme.CHANNEL, Scheme.CHANNEL, Scheme.CHANNEL, Scheme.CHANNEL),
+        Policy("int8-conv-smooth", Scheme.SMOOTH, Scheme.SMOOTH, Scheme.SMOOTH, Scheme.CHANNEL),
+        Policy(
+            "int8-conv-rows",
+            Scheme.SMOOTH,
+            Scheme.SMOOTH_ROWS,
+            Scheme.SMOOTH_ROWS,
+            Scheme.CHANNEL,
+        ),
         Policy("int8-conv-split", Scheme.SMOOTH, Scheme.SPLIT, Scheme.SPLIT, Scheme.CHANNEL),
     )
 }

@@ -200,8 +200,11 @@ class Layer(nn.Module):
     ) -> Tensor:
         """Attend from the new frames to the past and to themselves.
 
-        Without a bias positions play no part, and the past is a set.
+        Without a bias positions play no part, and the past is a set. What is exported then is ONNX
+        Runtime's operator, which never holds all scores at once.
         """
+        if bias is None and torch.compiler.is_exporting():
+            return self._attend_exported(query, keys, values)
         queries, keys, values = (
             rows.reshape(-1, self.n_heads, query.shape[1] // self.n_heads)
             for rows in (query, keys, values)
@@ -209,6 +212,18 @@ class Layer(nn.Module):
         scores = queries.transpose(0, 1) @ keys.permute(1, 2, 0)
         weights = torch.softmax(scores if bias is None else scores + bias, dim=-1)
         return (weights @ values.transpose(0, 1)).transpose(0, 1).reshape(query.shape)
+
+    def _attend_exported(self, query: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+        batches = tuple(rows[None] for rows in (query, keys, values))
+        found: Tensor = torch.onnx.ops.symbolic(
+            "com.microsoft::MultiHeadAttention",
+            batches,
+            {"num_heads": self.n_heads, "scale": 1.0},  # the queries are scaled already
+            dtype=query.dtype,
+            shape=(1, *query.shape),
+            version=1,
+        )
+        return found[0]
 
     def _feed_forward(self, hidden: Tensor) -> Tensor:
         narrowed: Tensor = self.narrowing(self.activation(self.widening(hidden)))

@@ -15,7 +15,8 @@ Rows = list[np.ndarray[tuple[int, ...], np.dtype[np.float32]]]
 def rows(n_frames: int, first: int) -> Rows:
     """Rows that tell which array, frame and channel they are."""
     frame = np.arange(first, first + n_frames, dtype=np.float32)[:, None]
-    return [1000 * i + frame + np.arange(WIDTH, dtype=np.float32) / 10 for i in range(N_ARRAYS)]
+    inside = np.arange(WIDTH, dtype=np.float32) / 10
+    return [(1000 * i + frame + inside).astype(np.float32) for i in range(N_ARRAYS)]
 
 
 def frames_in(context: LeftContext) -> list[list[float]]:
