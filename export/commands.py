@@ -37,6 +37,7 @@ def add_parsers(subparsers: "argparse._SubParsersAction[Any]") -> None:
         help="a folder in the layout of transformers, or a hub id (facebook/wav2vec2-base-960h)",
     )
     parser.add_argument("out", type=Path, help="folder of the bundle; it must be new or empty")
+    parser.add_argument("--split", help="only these rows of tables, by their column split")
     parser.add_argument("--revision", help="branch, tag or commit on the hub")
     parser.add_argument(
         "--language",
@@ -101,6 +102,7 @@ def run_export(args: argparse.Namespace) -> int:
         args.out,
         precision=args.precision,
         verify=args.verify,
+        split=args.split,
         portable=args.portable,
         force=args.force,
         revision=args.revision,

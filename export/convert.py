@@ -1,6 +1,5 @@
 """Checkpoint -> bundle: load, trace, quantize, compare, and only then write."""
 
-import csv
 import importlib.metadata
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from wav2edge import __version__
-from wav2edge.runtime.audio import Audio
 from wav2edge.runtime.bundle import Bundle
 from wav2edge.runtime.errors import BundleExistsError
 from wav2edge.runtime.normalization import Normalization
@@ -26,6 +24,7 @@ from .kinds import position_reach
 from .onnx_asr import as_onnx_asr, layout_files
 from .parity import ParityReport
 from .precision import POLICIES
+from .recordings import default_clips, listed, read_clips
 from .search import search
 from .workshop import Draft, Workshop
 
@@ -48,6 +47,7 @@ def export(  # noqa: PLR0913  (all but two are keywords with a default)
     *,
     precision: str = "int8",
     verify: Sequence[Path] = (),
+    split: str | None = None,
     portable: bool = False,
     force: bool = False,
     revision: str | None = None,
@@ -67,6 +67,7 @@ def export(  # noqa: PLR0913  (all but two are keywords with a default)
             "auto": the fastest of them that keeps parity on at least five minutes of speech.
         verify: Recordings to compare on; none: the synthetic clips that come with this package.
             A `.tsv` file with a column `path` stands for the recordings it lists.
+        split: Only the rows of those files whose column `split` says so.
         portable: Unsigned 8-bit weights, for x86 processors without VNNI.
         force: Write the bundle although it drifted from the checkpoint; its manifest says so.
         revision: Branch, tag or commit on the hub.
@@ -88,7 +89,7 @@ def export(  # noqa: PLR0913  (all but two are keywords with a default)
     report(f"loading {source}")
     with silence():
         checkpoint = load_checkpoint(source, revision, language)
-    clips = read_clips(listed(verify) or default_clips(), checkpoint.rate_hz)
+    clips = read_clips(listed(verify, split) or default_clips(), checkpoint.rate_hz)
     with tempfile.TemporaryDirectory() as folder:
         facts, tokens = manifest_facts(checkpoint, clips), checkpoint.vocabulary.tokens
         facts |= {"reject_below": reject_below, "layout": layout}
@@ -200,44 +201,6 @@ def _prior(checkpoint: Checkpoint, clips: Sequence[Array]) -> dict[str, Any] | N
     for clip in clips:
         state = norm.heard(state, clip)
     return state.prior(_PRIOR_S, norm)
-
-
-def default_clips() -> list[Path]:
-    """Return the synthetic clips that come with this package."""
-    return sorted((Path(__file__).parent / "clips").glob("*.ogg"))
-
-
-def listed(paths: Sequence[Path]) -> list[Path]:
-    """Replace each `.tsv` file by the recordings it lists in its column `path`.
-
-    Paths in it are relative to it.
-
-    Raises:
-        ExportError: It cannot be read, or has no such column.
-    """
-    found: list[Path] = []
-    for path in paths:
-        if path.suffix != ".tsv":
-            found.append(path)
-            continue
-        try:
-            with path.open(newline="", encoding="utf-8") as file:
-                found += [path.parent / row["path"] for row in csv.DictReader(file, delimiter="\t")]
-        except (OSError, KeyError, UnicodeDecodeError) as error:
-            raise ExportError(
-                f"{path} lists no recordings ({type(error).__name__}: {error}): expected a table, "
-                "tab separated, with a column named path"
-            ) from error
-    return found
-
-
-def read_clips(paths: Sequence[Path], rate_hz: int) -> list[Array]:
-    """Read recordings as float32 `[n]` at `rate_hz`."""
-    clips = []
-    for path in paths:
-        with Audio(path, sample_rate=None, to_hz=rate_hz) as audio:
-            clips.append(np.concatenate(list(audio.blocks())))
-    return clips
 
 
 def _versions() -> dict[str, str]:

@@ -20,11 +20,12 @@ from torch.nn import functional
 from wav2edge.cli import main
 from wav2edge.export import search
 from wav2edge.export.commands import PRECISIONS
-from wav2edge.export.convert import export, listed
+from wav2edge.export.convert import export
 from wav2edge.export.errors import ExportError
 from wav2edge.export.integer_convolution import with_integer_position
 from wav2edge.export.precision import POLICIES
 from wav2edge.export.products import Product, Scheme, observed, rounding_error, unfolded
+from wav2edge.export.recordings import listed
 from wav2edge.runtime.bundle import Bundle
 from wav2edge.runtime.session import open_session
 
@@ -163,6 +164,18 @@ def test_a_table_without_paths_is_refused(tmp_path: Path) -> None:
     table.write_text("file\ttext\na.wav\tx\n")
     with pytest.raises(ExportError, match="column named path"):
         listed([table])
+
+
+def test_a_split_of_a_table(tmp_path: Path) -> None:
+    """Only its rows count, in order; a split that nobody is in is an error that names it."""
+    table = tmp_path / "speech.tsv"
+    table.write_text("path\tsplit\na.wav\tdev\nb.wav\ttrain\nc.wav\tdev\n")
+    assert listed([table, Path("d.wav")], "dev") == [
+        *(tmp_path / x for x in ("a.wav", "c.wav")),
+        Path("d.wav"),
+    ]
+    with pytest.raises(ExportError, match="no recordings of split 'test'"):
+        listed([table], "test")
 
 
 @pytest.mark.parametrize("options", [["--precision", "float16"], ["--portable"]])
