@@ -15,7 +15,7 @@ from .vocabulary import heard_tokens
 _LN_10 = math.log(10.0)
 _USUAL_CHARACTERS = 6  # of a word; longer unknown beginnings cost in proportion (pyctcdecode)
 _MOST_CHARACTERS = 64  # of open words, whose scores are computed once
-_MOST_CACHED = 200_000  # scores of words, some 40 MB
+_MOST_CACHED = 10_000  # scores of words, some 2 MB: hours of speech must not fill memory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
