@@ -75,13 +75,11 @@ def export(  # noqa: PLR0913  (all but two are keywords with a default)
             the one that it names itself; the manifest's `source` says which.
         layout: "wav2edge", or "onnx-asr" for programs that read that one: whole recordings alone.
         overwrite: Replace a bundle that is there.
-        reject_below: Segments of a recording less confident than this are noise and left out of its
-            transcript; 0 keeps all. It goes into the manifest.
+        reject_below: Goes into the manifest: less confident segments are noise; 0 keeps all.
         report: Told what is being done, for progress.
 
     Raises:
-        ExportError: Its leaves say what is wrong with the checkpoint, or which figure is out of
-            bounds.
+        ExportError: Its leaves say what is wrong, or which figure is out of bounds.
         BundleError: The bundle cannot be written where it should be.
         AudioError: A verification recording cannot be read.
     """
