@@ -226,7 +226,7 @@ def test_learning_lowers_the_loss() -> None:
     torch.manual_seed(0)
     trainer = ctc.Trainer(Path("no such folder"), seed=0)
     tokens = torch.tensor([TOKEN_IDS[c] for c in "ONE TWO"])
-    from wav2edge.training.batches import Batch
+    from wav2edge.training.objective import Batch
 
     samples = 0.1 * torch.randn(1, RATE_HZ)
     batch = Batch(samples, torch.tensor([RATE_HZ]), tokens, torch.tensor([len(tokens)]))

@@ -5,7 +5,6 @@ A mixture over kinds of speech and voices, joined single words, length buckets.
 
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +14,7 @@ from torch.utils.data import IterableDataset
 from .conditions import Conditions
 from .corpus import Corpus, Utterance
 from .numbers import DIGITS
+from .objective import Batch
 from .voices import RATE_HZ
 
 # Share of utterances by kind: at the start mostly digits and short ones, which is what makes the
@@ -43,20 +43,6 @@ LATE = {
 # Within a kind of synthetic speech, voice programs take turns by the square root of the hours that
 # they spoke, and those of human-like prosody more often than those that buzz.
 LIKENESS = {"kokoro": 3.0, "hibari": 1.3}
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Padded utterances."""
-
-    samples: torch.Tensor
-    """float32 `[batch, samples]`, zeros after each utterance's end."""
-    n_samples: torch.Tensor
-    """int64 `[batch]`."""
-    tokens: torch.Tensor
-    """int64 `[sum of n_tokens]`, the transcripts end to end."""
-    n_tokens: torch.Tensor
-    """int64 `[batch]`."""
 
 
 class Batches(IterableDataset[Batch]):

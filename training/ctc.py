@@ -22,9 +22,10 @@ from torch.nn import functional
 from torch.utils.data import DataLoader
 from transformers import Wav2Vec2ForCTC
 
-from .batches import Batch, Batches
+from .batches import Batches
 from .corpus import Corpus, prepare
 from .network import TOKEN_IDS, ctc_log_probs, save_checkpoint, small_model
+from .objective import Batch
 
 CHUNK_FRAMES = (6, 11, 16, 22, 33, 44)  # 180 ms to 1.3 s at 30 ms
 LEFT_FRAMES = (None, 66, 132)
