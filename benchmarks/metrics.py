@@ -134,14 +134,28 @@ def matched(reference: Sequence[str], hypothesis: Sequence[str]) -> list[tuple[i
     >>> matched(["A", "B", "C"], ["X", "B", "C"])
     [(1, 1), (2, 2)]
     """
-    from rapidfuzz.distance import Levenshtein
-
-    return [
-        (block.src_start + i, block.dest_start + i)
-        for block in Levenshtein.opcodes(reference, hypothesis)
-        if block.tag == "equal"
-        for i in range(block.src_end - block.src_start)
-    ]
+    n, m = len(reference), len(hypothesis)
+    edits = [[i + j for j in range(m + 1)] for i in range(n + 1)]  # of the ends from i and j on
+    for i in range(n, -1, -1):
+        for j in range(m, -1, -1):
+            if i == n or j == m:
+                edits[i][j] = n - i + m - j
+            else:
+                other = 1 + min(edits[i + 1][j + 1], edits[i + 1][j], edits[i][j + 1])
+                same = reference[i] == hypothesis[j]
+                edits[i][j] = min(other, edits[i + 1][j + 1]) if same else other
+    pairs, i, j = [], 0, 0
+    while i < n and j < m:
+        if reference[i] == hypothesis[j] and edits[i][j] == edits[i + 1][j + 1]:
+            pairs.append((i, j))
+            i, j = i + 1, j + 1
+        elif edits[i][j] == 1 + edits[i + 1][j + 1]:
+            i, j = i + 1, j + 1
+        elif edits[i][j] == 1 + edits[i + 1][j]:
+            i += 1
+        else:
+            j += 1
+    return pairs
 
 
 @dataclass(frozen=True, slots=True)

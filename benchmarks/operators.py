@@ -3,6 +3,7 @@
 import tempfile
 import time
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -48,6 +49,28 @@ def operator_times(bundle: Bundle) -> dict[str, float]:
     return found
 
 
+def plain_operator_times(model: Path) -> dict[str, float]:
+    """Profile 10 s at once of a plain export of the whole model, by kind of operator.
+
+    Returns:
+        Milliseconds per second of audio: `offline_Conv` and so on; the largest of them, the others
+        together as `rest`.
+    """
+    audio = np.random.default_rng(0).standard_normal((1, _LENGTH_S * 16_000), np.float32)
+    with tempfile.TemporaryDirectory() as folder:
+        session = open_session(model, threads=1, provider="cpu", profile=Path(folder) / "profile")
+        for _ in range(_ROUNDS):
+            session.run(("logits",), {"input_values": audio})
+        spent = _by_entry(session.end_profile())
+    kinds: dict[str, float] = defaultdict(float)
+    for found in spent.values():
+        for kind, spent_ms in found.items():
+            kinds[kind] += spent_ms / _LENGTH_S
+    ordered = sorted(kinds.items(), key=lambda item: -item[1])
+    largest = {f"offline_{kind}_ms_per_s": spent_ms for kind, spent_ms in ordered[:8]}
+    return largest | {"offline_rest_ms_per_s": sum(spent_ms for _, spent_ms in ordered[8:])}
+
+
 def _profile(
     bundle: Bundle, n_slice: int, n_frames: int, n_held: int, n_left: int
 ) -> dict[str, dict[str, float]]:
@@ -81,23 +104,24 @@ def _runs(
 
 
 def _summed(events: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
+    spent = _by_entry(events)
+    return {entry: spent.get(entry, {}) for entry in ("front", "context")}
+
+
+def _by_entry(events: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
+    """Return milliseconds of one run by what a node's name begins with, and kind of operator."""
     spent: dict[tuple[str, str], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for event in events:
         name = event["name"]
         if event.get("cat") != "Node" or not name.endswith("kernel_time"):
             continue
         kind = event["args"]["op_name"]
-        entry = name.partition("/")[0]
         if kind != "If":
-            key = (entry if entry in ("front", "context") else "other", kind)
-            spent[key][name].append(event["dur"] / 1000)
-    found: dict[str, dict[str, float]] = {"front": {}, "context": {}}
+            spent[name.partition("/")[0], kind][name].append(event["dur"] / 1000)
+    found: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
     for (entry, kind), nodes in spent.items():
-        if entry in found:
-            # A node that fusion left without a name of its own stands for several.
-            found[entry][kind] = sum(
-                median(times) * len(times) / _ROUNDS for times in nodes.values()
-            )
+        # A node that fusion left without a name of its own stands for several.
+        found[entry][kind] += sum(median(times) * len(times) / _ROUNDS for times in nodes.values())
     return found
 
 
@@ -136,6 +160,49 @@ def peaks() -> dict[str, float]:
         f"peak_{kind}_gmac_per_s": work / _best_s(session, rows)
         for kind, session in sessions.items()
     }
+
+
+def floors(config: Mapping[str, Any], peak: Mapping[str, float]) -> dict[str, float]:
+    """Tell what the products of 10 s at once take at the peaks, if nothing else cost anything.
+
+    Args:
+        config: `config.json` of a Wav2Vec 2.0 at 16 kHz with one positional convolution.
+        peak: From `peaks`.
+
+    Returns:
+        Milliseconds per second of audio for each part, and for all with convolutions in float32
+        and in int8. The transformer's linear layers are in int8, attention and positions in
+        float32.
+    """
+    work = multiplications(config)
+    float32, int8 = (peak[f"peak_{kind}_gmac_per_s"] * 1e6 for kind in ("float32", "int8"))
+    parts = {part: work[part] / float32 for part in ("convolutions", "positions", "attention")}
+    parts["linears"] = work["linears"] / int8
+    parts["convolutions_int8"] = work["convolutions"] / int8
+    rest = parts["positions"] + parts["attention"] + parts["linears"]
+    parts["all_float_conv"] = rest + parts["convolutions"]
+    parts["all_int_conv"] = rest + parts["convolutions_int8"]
+    return {f"floor_{part}_ms_per_s": spent_ms for part, spent_ms in parts.items()}
+
+
+def multiplications(config: Mapping[str, Any]) -> dict[str, float]:
+    """Count the multiplications of 10 s at once, per second of audio, by part of the model."""
+    n_rows, n_in, convolutions = _LENGTH_S * 16_000, 1, 0
+    sizes = zip(config["conv_dim"], config["conv_kernel"], config["conv_stride"], strict=True)
+    for n_out, kernel, stride in sizes:
+        n_rows = (n_rows - kernel) // stride + 1
+        convolutions += n_rows * n_in * n_out * kernel
+        n_in = n_out
+    width, layers = config["hidden_size"], config["num_hidden_layers"]
+    per_group = width // config["num_conv_pos_embedding_groups"]
+    layer = 4 * width * width + 2 * width * config["intermediate_size"]
+    counts = {
+        "convolutions": convolutions,
+        "positions": n_rows * width * per_group * config["num_conv_pos_embeddings"],
+        "attention": layers * 2 * n_rows * n_rows * width,
+        "linears": n_rows * (layers * layer + n_in * width + width * config["vocab_size"]),
+    }
+    return {part: count / _LENGTH_S for part, count in counts.items()}
 
 
 def _best_s(session: Session, rows: Array) -> float:

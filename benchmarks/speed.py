@@ -5,6 +5,7 @@ that all meet the same machine. Ours is told twice, with float32 and with intege
 second is never the default, since what it does to a trained model has to be measured on that model.
 """
 
+import json
 import subprocess
 import sys
 import time
@@ -24,7 +25,7 @@ from .base_model import CONVOLUTIONS, BaseModel, base_model
 from .clips import find_clips, looped
 from .conditions import Conditions, options_of
 from .latency import described
-from .operators import operator_times, peaks
+from .operators import floors, operator_times, peaks, plain_operator_times
 from .result import Figure, Result, spread
 from .sliding_window import GAP_S, OPTIONS, compare
 
@@ -54,7 +55,8 @@ DEFINITIONS = {
     "floor_": "what the multiplications of 10 s at once would take at these peaks, per second of "
     "audio, and nothing else",
     "operator_": "time of the operators of one kind in our graph, per second of audio, 10 s at "
-    "once and stream step, from ONNX Runtime's profile",
+    "once and stream step, from ONNX Runtime's profile; plain_int8 and plain_float32: of the whole "
+    "model as torch exports it, 10 s at once",
     "n": "rounds, each contender in turn",
 }
 """What each figure means, by the beginning of its name."""
@@ -86,10 +88,16 @@ def measure(cache: Path, *, rounds: int = 5, report: Report = lambda _: None) ->
     figures |= _streamed(files, recognizers, rounds, report)
     figures |= _memory(files, report)
     report("peaks and operators")
-    figures |= {name: spread([value]) for name, value in peaks().items()}
+    peak = peaks()
+    config = json.loads((files.checkpoint / "config.json").read_text(encoding="utf-8"))
+    singles = peak | floors(config, peak)
+    for kind, path in (("plain_int8", files.plain), ("plain_float32", files.plain_float32)):
+        for name, spent_ms in plain_operator_times(path).items():
+            singles[f"operator_{kind}_{name}"] = spent_ms
     for kind, folder in (("float_conv", files.bundle), ("int_conv", files.bundle_integer)):
         for name, spent_ms in operator_times(Bundle.read(folder)).items():
-            figures[f"operator_{kind}_{name}"] = spread([spent_ms])
+            singles[f"operator_{kind}_{name}"] = spent_ms
+    figures |= {name: spread([value]) for name, value in singles.items()}
     return Result("speed", conditions.ended(), figures, DEFINITIONS)
 
 

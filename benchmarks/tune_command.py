@@ -1,11 +1,12 @@
 """The command `wav2edge lm tune`."""
 
 import argparse
-import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from .command_line import add_recordings, clips, progress
 
 if TYPE_CHECKING:
     from wav2edge.lm.fusion import BeamOptions
@@ -27,15 +28,7 @@ def add_parsers(kinds: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         "Needs the extra `bench`.",
     )
     one.add_argument("bundle", metavar="BUNDLE")
-    one.add_argument(
-        "--audio",
-        nargs="+",
-        type=Path,
-        required=True,
-        metavar="MANIFEST",
-        help=".tsv with a head line, or .jsonl; columns path, text, split",
-    )
-    one.add_argument("--split", help="only these rows of manifests")
+    add_recordings(one, required=True)
     one.add_argument("--containing", metavar="PART", help="only paths that hold this")
     one.add_argument("--lm", metavar="LM", help="default: the one that the bundle carries")
     one.add_argument("--words", metavar="FILE", help="word list of a binary")
@@ -53,7 +46,6 @@ def _tune(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int
     from wav2edge.runtime.recognizer import Recognizer
     from wav2edge.runtime.session import open_session
 
-    from .clips import find_clips
     from .conditions import Conditions
     from .tuning import hear, measure, plot, result_of
 
@@ -62,19 +54,18 @@ def _tune(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int
     session = open_session(bundle.model_path, threads=1, provider="cpu")
     recognizer = Recognizer(bundle, session)
     part = arguments.containing or ""
-    clips = find_clips(arguments.audio, split=arguments.split)
-    clips = [one for one in clips if part in str(one.path)]
+    recordings = [one for one in clips(arguments) if part in str(one.path)]
     conditions = Conditions.now(
         recognizer,
         threads=1,
         options={"beam_width": options.beam_width, "order": model.order},
-        audio={"recordings": len(clips), "split": arguments.split, "containing": part},
+        audio={"recordings": len(recordings), "split": arguments.split, "containing": part},
     )
-    _report("the network")
-    heard = hear(recognizer, session, clips)
+    progress("the network")
+    heard = hear(recognizer, session, recordings)
     grid = {"alphas": arguments.alphas, "betas": arguments.betas}
-    surface = measure(recognizer, heard, model, options, **grid, report=_report)
-    _report("")
+    surface = measure(recognizer, heard, model, options, **grid, report=progress)
+    progress("")
     _print(surface)
     if arguments.plot is not None:
         plot(surface, arguments.plot)
@@ -135,8 +126,3 @@ def _print(surface: "Surface") -> None:
     at_edge = alpha == surface.alphas[-1] or beta in (surface.betas[0], surface.betas[-1])
     if surface.n_edits.size > 1 and at_edge:
         print("             at an edge of the grid: try weights beyond it")
-
-
-def _report(what: str) -> None:
-    if sys.stderr.isatty():
-        print(f"\r\x1b[K{what}", end="", file=sys.stderr, flush=True)

@@ -1,0 +1,130 @@
+"""The sub-commands of `wav2edge bench` that compare what is heard with what was said."""
+
+import argparse
+from pathlib import Path
+
+from wav2edge.runtime.decoding_arguments import add_decoding, decoding_of
+
+from .command_line import (
+    Kinds,
+    add_data,
+    add_model,
+    add_outputs,
+    add_runtime,
+    check_outputs,
+    load,
+    progress,
+    tell,
+)
+
+
+def add_parsers(kinds: Kinds) -> None:
+    """Add `accuracy`, `phrases`, `confidence` and `hotwords`."""
+    _add_accuracy(kinds)
+    one = kinds.add_parser(
+        "phrases",
+        help="phrases of an assistant: false rejects against false accepts",
+        description="Recorded commands, read books and noise against phrases that a home assistant "
+        "knows, over the threshold; digit strings with phrases and without; cost.",
+    )
+    add_model(one)
+    add_data(one)
+    one.add_argument("--phrases", type=Path, metavar="FILE", help="default: a home assistant's")
+    add_outputs(one, plot=True)
+    one.set_defaults(run=_phrases)
+    one = kinds.add_parser(
+        "confidence",
+        help="whether confidences tell right words from wrong ones",
+        description="Words of greedy decoding and of the beam search on the development sets.",
+    )
+    add_model(one)
+    add_data(one)
+    one.add_argument("--lm", type=Path, metavar="FILE", help="a language model for the beam search")
+    one.add_argument("--sets", nargs="+", default=[], metavar="SET", help="default: all")
+    add_outputs(one)
+    one.set_defaults(run=_confidence)
+    one = kinds.add_parser(
+        "hotwords",
+        help="hotwords over their boost: how many are heard, and what it costs the other words",
+        description="Of every development set the rarest words are the hotwords, one list a set.",
+    )
+    add_model(one)
+    add_data(one)
+    one.add_argument("--lm", metavar="FILE", help="default: the bundle's own, if it has one")
+    add_outputs(one)
+    one.set_defaults(run=_hotwords)
+
+
+def _add_accuracy(kinds: Kinds) -> None:
+    one = kinds.add_parser(
+        "accuracy",
+        help="word error rates of every development set, offline and at each preset",
+        description="One stream an utterance, finished at its end. Needs the extra `bench`.",
+    )
+    add_runtime(one)
+    add_data(one)
+    one.add_argument(
+        "--decoders",
+        metavar="D,D",
+        help="compare some of greedy, beam, lm, phrases instead, as in greedy,lm,phrases",
+    )
+    add_outputs(one)
+    add_decoding(one)
+    one.set_defaults(run=_accuracy)
+
+
+def _accuracy(arguments: argparse.Namespace) -> int:
+    from wav2edge.runtime.recognizer import load as load_bundle
+
+    from . import accuracy, decodings
+
+    data, compared, threads = arguments.data, arguments.decoders, arguments.threads
+    if compared is not None:
+        names, lm = compared.split(","), arguments.lm and Path(arguments.lm)
+        result = decodings.measure(load(arguments), data, names, lm=lm, report=progress)
+        table = decodings.table
+    else:
+        check_outputs(arguments)
+        recognizer = load_bundle(
+            arguments.model,
+            threads=threads,
+            provider=arguments.provider.split(","),
+            **decoding_of(arguments),
+        )
+        result = accuracy.measure(recognizer, data, threads=threads, report=progress)
+        table = accuracy.table
+    status = tell(result, arguments)
+    print("", *table(result), sep="\n")
+    return status
+
+
+def _phrases(arguments: argparse.Namespace) -> int:
+    from .phrases import HOME, measure
+
+    phrases = arguments.phrases if arguments.phrases is not None else HOME
+    result = measure(load(arguments), arguments.data, phrases=phrases, report=progress)
+    return tell(result, arguments)
+
+
+def _confidence(arguments: argparse.Namespace) -> int:
+    from .confidence import measure, table
+
+    result = measure(
+        load(arguments), arguments.data, model=arguments.lm, sets=arguments.sets, report=progress
+    )
+    status = tell(result, arguments)
+    print("", *table(result), sep="\n")
+    return status
+
+
+def _hotwords(arguments: argparse.Namespace) -> int:
+    from wav2edge.runtime.recognizer import load as load_bundle
+
+    from .decodings import hotword_table, measure_hotwords
+
+    check_outputs(arguments)
+    recognizer = load_bundle(arguments.model, lm=arguments.lm)
+    result = measure_hotwords(recognizer, arguments.data, report=progress)
+    status = tell(result, arguments)
+    print("", *hotword_table(result), sep="\n")
+    return status
