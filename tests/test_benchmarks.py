@@ -41,6 +41,7 @@ from wav2edge.benchmarks.metrics import (
     word_stories,
 )
 from wav2edge.benchmarks.noise import Noise
+from wav2edge.benchmarks.operators import floors, multiplications
 from wav2edge.benchmarks.playback import Playback, Shown
 from wav2edge.benchmarks.result import (
     BenchmarkError,
@@ -958,3 +959,26 @@ def test_errors_are_ours() -> None:
     assert issubclass(BenchmarkError, Wav2EdgeError)
     assert issubclass(BenchmarkError, ValueError)
     assert Clip(Path("a.wav")).text is None
+
+
+def test_the_floor_counts_each_multiplication_of_a_model_that_is_easily_counted() -> None:
+    """One convolution, one layer: frames and products of 10 s are counted by hand."""
+    config = {
+        "conv_dim": [4], "conv_kernel": [10], "conv_stride": [10], "hidden_size": 8,
+        "intermediate_size": 16, "num_hidden_layers": 1, "num_conv_pos_embeddings": 5,
+        "num_conv_pos_embedding_groups": 2, "vocab_size": 3,
+    }  # fmt: skip
+    n_frames = 16_000  # of 10 s
+    counted = {part: 10 * work for part, work in multiplications(config).items()}
+    assert counted == {
+        "convolutions": n_frames * 10 * 4,
+        "positions": n_frames * 8 * (8 // 2) * 5,
+        "attention": 2 * n_frames * n_frames * 8,
+        "linears": n_frames * (4 * 8 * 8 + 2 * 8 * 16 + 4 * 8 + 8 * 3),
+    }
+    floor = floors(config, {"peak_float32_gmac_per_s": 1.0, "peak_int8_gmac_per_s": 4.0})
+    assert floor["floor_convolutions_ms_per_s"] == pytest.approx(0.064)
+    assert floor["floor_convolutions_int8_ms_per_s"] == pytest.approx(0.016)
+    assert floor["floor_all_float_conv_ms_per_s"] - floor[
+        "floor_all_int_conv_ms_per_s"
+    ] == pytest.approx(0.048)
