@@ -22,6 +22,7 @@ written out in full: `lm/phrase_graph.py` makes a graph of the parts.
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from .errors import TemplateError
 from .template_reader import (
@@ -34,6 +35,9 @@ from .template_reader import (
     Slot,
     read_line,
 )
+
+if TYPE_CHECKING:
+    from .readings import Reading
 
 _SLOT_LINE = re.compile(r"\s*(?P<name>[^\W\d][\w-]*)\s*=")
 _SLOT_NAME = re.compile(r"[^\W\d][\w-]*")
@@ -131,6 +135,24 @@ class Templates:
             for name, options in lists.items()
         }
         return cls(_listed(phrases, source), bodies)
+
+    def reading(self, text: str) -> "Reading | None":
+        r"""Tell which phrase a text is, and what was said for its slots and numbers.
+
+        Args:
+            text: Words with spaces between, in any case: what was heard of these phrases.
+
+        Returns:
+            The first phrase that it can be; None if it is none of them.
+
+        >>> home = Templates.read("room = hall | guest room\nheat the {room} to {16..25} [degrees]")
+        >>> reading = home.reading("HEAT THE GUEST ROOM TO TWENTY ONE")
+        >>> reading.phrase, reading.slots, reading.numbers
+        (0, {'room': 'guest room'}, (21,))
+        """
+        from .readings import read_phrase
+
+        return read_phrase(self.phrases, self.slots, text)
 
     def _may_be_silent(self, part: Part, inside: tuple[str, ...], silent: dict[str, bool]) -> bool:
         """Tell whether a part allows the empty text, and refuse wrong slots on the way.

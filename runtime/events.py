@@ -21,8 +21,24 @@ from typing import Any
 from .transcript import Segment
 
 
+class Told:
+    """What every event can be written as."""
+
+    __slots__ = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, with the event's name under `event`; times to the millisecond."""
+        values = dataclasses.asdict(self)  # type: ignore[call-overload]
+        values.pop("separator", None)
+        return {"event": NAMES[type(self)], **_rounded(values)}
+
+    def to_json(self) -> str:
+        """Return one line of JSON."""
+        return json.dumps(self.to_dict(), ensure_ascii=False)
+
+
 @dataclass(frozen=True, slots=True)
-class SpeechStart:
+class SpeechStart(Told):
     """Somebody speaks."""
 
     segment_id: int
@@ -34,7 +50,7 @@ class SpeechStart:
 
 
 @dataclass(frozen=True, slots=True)
-class Partial:
+class Partial(Told):
     """The text of the open segment so far. It comes when the text changed."""
 
     segment_id: int
@@ -54,7 +70,7 @@ class Partial:
 
 
 @dataclass(frozen=True, slots=True)
-class Final:
+class Final(Told):
     """A segment as it stays."""
 
     segment_id: int
@@ -70,7 +86,7 @@ class Final:
 
 
 @dataclass(frozen=True, slots=True)
-class SpeechEnd:
+class SpeechEnd(Told):
     """A segment is over, or nobody has spoken for a while."""
 
     segment_id: int | None
@@ -83,7 +99,7 @@ class SpeechEnd:
 
 
 @dataclass(frozen=True, slots=True)
-class Overflow:
+class Overflow(Told):
     """A source delivered faster than it was read, and the oldest audio was dropped.
 
     Times stay true.
@@ -96,7 +112,7 @@ class Overflow:
 
 
 Event = SpeechStart | Partial | Final | SpeechEnd | Overflow
-NAMES = {
+NAMES: dict[type, str] = {
     SpeechStart: "speech_start",
     Partial: "partial",
     Final: "final",
@@ -106,18 +122,13 @@ NAMES = {
 
 
 def to_dict(event: Event) -> dict[str, Any]:
-    """Return an event as plain values with its name under `event`.
-
-    Times are rounded to milliseconds.
-    """
-    values = dataclasses.asdict(event)
-    values.pop("separator", None)
-    return {"event": NAMES[type(event)], **_rounded(values)}
+    """Return an event as plain values; see `Told.to_dict`."""
+    return event.to_dict()
 
 
 def to_json(event: Event) -> str:
     """Return an event as one line of JSON."""
-    return json.dumps(to_dict(event), ensure_ascii=False)
+    return event.to_json()
 
 
 def _rounded(value: Any) -> Any:  # noqa: ANN401  (plain JSON values of any depth)

@@ -2,16 +2,14 @@
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Literal
+
+from .subtitles import Subtitles
 
 PAUSE_S = 1.0  # silence between two words that ends a segment
-
-# Subtitles: BBC and Netflix guidelines agree on two lines of 42 characters and about seven seconds.
-CUE_S = 7.0
-CUE_LINE = 42  # characters
-CUE_SHORTEST_S = 1.0  # on screen, where the next cue leaves the time
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,56 +122,17 @@ class Transcript:
 
     def to_srt(self) -> str:
         """Write SubRip subtitles; the empty text if nothing was heard."""
-        cues = [
-            f"{number}\n{_clock(start_s, ',')} --> {_clock(end_s, ',')}\n{text}\n"
-            for number, (start_s, end_s, text) in enumerate(self._cues(), start=1)
-        ]
-        return "\n".join(cues)
+        return self._subtitles("srt")
 
     def to_vtt(self) -> str:
         """Write WebVTT subtitles (https://www.w3.org/TR/webvtt1/)."""
-        cues = [
-            f"\n{_clock(start_s, '.')} --> {_clock(end_s, '.')}\n{_escaped(text)}\n"
-            for start_s, end_s, text in self._cues()
-        ]
-        return "WEBVTT\n" + "".join(cues)
+        return self._subtitles("vtt")
 
-    def _cues(self) -> Iterator[tuple[float, float, str]]:
-        """Yield start, end and text of what is on screen at one time.
-
-        A cue is at most two lines and about seven seconds, cut between words. One that would only
-        flash stays a little longer, as far as the next one and the end of the audio allow.
-        """
-        cues = [cue for segment in self.segments for cue in _split(segment, self.separator)]
-        starts_s = [words[0].start_s for words, _ in cues]
-        for (words, text), next_s in zip(cues, [*starts_s, self.duration_s][1:], strict=True):
-            shown_s = max(words[-1].end_s, words[0].start_s + CUE_SHORTEST_S)
-            yield words[0].start_s, max(words[-1].end_s, min(shown_s, next_s)), text
-
-
-def _split(segment: Segment, separator: str) -> Iterator[tuple[list[Word], str]]:
-    """Cut a segment into words that fit on the screen together, with the lines they make."""
-    fitting: list[Word] = []
-    for word in segment.words:
-        more = [*fitting, word]
-        long = word.end_s - more[0].start_s > CUE_S
-        if fitting and (long or len(_lines(more, separator)) > 2):  # noqa: PLR2004  (two lines)
-            yield fitting, "\n".join(_lines(fitting, separator))
-            more = [word]
-        fitting = more
-    yield fitting, "\n".join(_lines(fitting, separator))
-
-
-def _lines(words: Sequence[Word], separator: str) -> list[str]:
-    """Set words in lines of `CUE_LINE` characters; a longer word has a line of its own."""
-    lines = [words[0].text]
-    for word in words[1:]:
-        longer = lines[-1] + separator + word.text
-        if len(longer) <= CUE_LINE:
-            lines[-1] = longer
-        else:
-            lines.append(word.text)
-    return lines
+    def _subtitles(self, form: Literal["srt", "vtt"]) -> str:
+        written = Subtitles(form, separator=self.separator)
+        limits_s = [*(segment.start_s for segment in self.segments[1:]), self.duration_s]
+        added = map(written.add, self.segments, limits_s)
+        return written.head + "".join(added)
 
 
 def _entry(heard: Word | Segment) -> dict[str, object]:
@@ -183,15 +142,3 @@ def _entry(heard: Word | Segment) -> dict[str, object]:
         "end_s": round(heard.end_s, 3),
         "confidence": round(heard.confidence, 4),
     }
-
-
-def _clock(time_s: float, point: str) -> str:
-    """Write a time as HH:MM:SS and milliseconds behind `point`."""
-    seconds, milliseconds = divmod(round(time_s * 1000), 1000)
-    minutes, seconds = divmod(seconds, 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours:02}:{minutes:02}:{seconds:02}{point}{milliseconds:03}"
-
-
-def _escaped(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -12,27 +12,36 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from wav2edge.lm.errors import Wav2EdgeError
+    from wav2edge.lm.templates import Templates
     from wav2edge.runtime.endpoint import EndpointOptions
-    from wav2edge.runtime.events import Final, Overflow, Partial, SpeechEnd, SpeechStart
+    from wav2edge.runtime.events import Event, Final, Overflow, Partial, SpeechEnd, SpeechStart
+    from wav2edge.runtime.live import LiveSource, Playback
     from wav2edge.runtime.microphone import Microphone
     from wav2edge.runtime.recognizer import Recognizer, load
-    from wav2edge.runtime.stream import Stream, StreamOptions
+    from wav2edge.runtime.stream import Stream, StreamOptions, StreamState
+    from wav2edge.runtime.subtitles import Subtitles
     from wav2edge.runtime.transcript import Segment, Transcript, Word
 
 __version__ = "0.1.0"
 
 __all__ = [
     "EndpointOptions",
+    "Event",
     "Final",
+    "LiveSource",
     "Microphone",
     "Overflow",
     "Partial",
+    "Playback",
     "Recognizer",
     "Segment",
     "SpeechEnd",
     "SpeechStart",
     "Stream",
     "StreamOptions",
+    "StreamState",
+    "Subtitles",
+    "Templates",
     "Transcript",
     "Wav2EdgeError",
     "Word",
@@ -42,16 +51,22 @@ __all__ = [
 
 _HOMES = {
     "EndpointOptions": "wav2edge.runtime.endpoint",
+    "Event": "wav2edge.runtime.events",
     "Final": "wav2edge.runtime.events",
+    "LiveSource": "wav2edge.runtime.live",
     "Microphone": "wav2edge.runtime.microphone",
     "Overflow": "wav2edge.runtime.events",
     "Partial": "wav2edge.runtime.events",
+    "Playback": "wav2edge.runtime.live",
     "Recognizer": "wav2edge.runtime.recognizer",
     "Segment": "wav2edge.runtime.transcript",
     "SpeechEnd": "wav2edge.runtime.events",
     "SpeechStart": "wav2edge.runtime.events",
     "Stream": "wav2edge.runtime.stream",
     "StreamOptions": "wav2edge.runtime.stream",
+    "StreamState": "wav2edge.runtime.stream",
+    "Subtitles": "wav2edge.runtime.subtitles",
+    "Templates": "wav2edge.lm.templates",
     "Transcript": "wav2edge.runtime.transcript",
     "Wav2EdgeError": "wav2edge.lm.errors",
     "Word": "wav2edge.runtime.transcript",
