@@ -8,7 +8,7 @@ from wav2edge.lm.scoring import word_error_rate
 from wav2edge.runtime.endpoint import Reason
 
 from .clips import spoken_words
-from .memory import slope
+from .fits import line
 from .metrics import ClipStory, Moment, Story, changes
 from .playback import Playback
 from .result import percentile
@@ -73,7 +73,7 @@ def cost(played: Playback) -> dict[str, float]:
     """Return what a session cost."""
     half = len(played.rss_at_s) // 2
     hours = [at_s / 3600 for at_s in played.rss_at_s[half:]]
-    grows = slope(hours, played.rss_mb[half:])[0] if played.duration_s >= _LONG_S else math.nan
+    grows = line(hours, played.rss_mb[half:]).slope if played.duration_s >= _LONG_S else math.nan
     return {
         "audio_s": played.duration_s,
         "rtf": played.compute_s / played.duration_s,

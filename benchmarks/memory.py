@@ -1,10 +1,7 @@
-"""How much memory the process holds, and whether that grows."""
+"""How much memory the process holds."""
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
-
-import numpy as np
 
 _STATM, _STATUS = Path("/proc/self/statm"), Path("/proc/self/status")
 _MB = 1e6
@@ -31,18 +28,3 @@ def peak_rss_mb() -> float:
 
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / _MB
-
-
-def slope(x: Sequence[float], y: Sequence[float]) -> tuple[float, float]:
-    """Fit a line by least squares.
-
-    Returns:
-        Its slope and the slope's standard error; NaN for fewer than three points.
-    """
-    if len(x) < 3:  # noqa: PLR2004  (two points leave no residual)
-        return float("nan"), float("nan")
-    across, up = np.asarray(x, float) - np.mean(x), np.asarray(y, float) - np.mean(y)
-    spread = float(across @ across)
-    found = float(across @ up) / spread
-    residual = up - found * across
-    return found, float(np.sqrt(residual @ residual / (len(across) - 2) / spread))

@@ -14,8 +14,9 @@ from wav2edge.runtime.stream import Stream, StreamOptions
 
 from .clips import Clip, looped
 from .conditions import Conditions, options_of
+from .fits import line
 from .latency import described
-from .memory import peak_rss_mb, rss_mb, slope
+from .memory import peak_rss_mb, rss_mb
 from .playback import BLOCK_MS
 from .result import Result, percentile, spread, thinned
 
@@ -123,7 +124,7 @@ def figures(spans: Spans) -> dict[str, list[float]]:
     quarter = n // 4
     warm = min(quarter, round(600 / SPAN_S))
     hours = [i * SPAN_S / 3600 for i in range(warm, n)]
-    grows, error = slope(hours, spans.rss_mb[warm:])
+    grows = line(hours, spans.rss_mb[warm:])
     first, last = spans.cpu_s[:quarter], spans.cpu_s[n - quarter :]
     return {
         "audio_s": [n * SPAN_S],
@@ -133,7 +134,7 @@ def figures(spans: Spans) -> dict[str, list[float]]:
         "rss_peak_mb": [peak_rss_mb()],
         "rss_after_warm_up_mb": [spans.rss_mb[warm]],
         "rss_end_mb": [spans.rss_mb[-1]],
-        "rss_slope_mb_per_h": [grows],
-        "rss_slope_error_mb_per_h": [error],
+        "rss_slope_mb_per_h": [grows.slope],
+        "rss_slope_error_mb_per_h": [grows.error],
         "finals": [spans.n_finals],
     }

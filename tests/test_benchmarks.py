@@ -30,7 +30,7 @@ from wav2edge.benchmarks import (
 )
 from wav2edge.benchmarks.clips import Clip, find_clips, looped, spoken_words
 from wav2edge.benchmarks.conditions import Conditions
-from wav2edge.benchmarks.memory import peak_rss_mb, rss_mb, slope
+from wav2edge.benchmarks.memory import peak_rss_mb, rss_mb
 from wav2edge.benchmarks.metrics import (
     Reference,
     Story,
@@ -123,15 +123,6 @@ def test_series_are_thinned() -> None:
     """A long series keeps every k-th value, a short one all."""
     assert thinned([1.0, 2.0, 3.0], most=3) == [1.0, 2.0, 3.0]
     assert thinned([float(i) for i in range(10)], most=4) == [0.0, 3.0, 6.0, 9.0]
-
-
-def test_slope_is_that_of_the_line() -> None:
-    """Points on y = 2 x + 1 have slope 2 without an error; two points tell nothing."""
-    assert slope([0.0, 1.0, 2.0, 5.0], [1.0, 3.0, 5.0, 11.0]) == pytest.approx((2.0, 0.0))
-    found, error = slope([0.0, 1.0, 2.0, 3.0], [0.0, 1.0, 0.0, 1.0])
-    assert found == pytest.approx(0.2)
-    assert error == pytest.approx(math.sqrt(0.8 / 2 / 5))  # residuals 0.1, 0.7, 0.5, 0.3
-    assert all(map(math.isnan, slope([0.0, 1.0], [0.0, 1.0])))
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").is_file(), reason="reads /proc")
