@@ -2,7 +2,7 @@
 
 import csv
 import json
-import unicodedata
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,14 +33,24 @@ class Clip:
     words: tuple[Word, ...] | None = None
     """With their times in the recording, where somebody aligned them."""
 
-    def samples(self, rate_hz: int) -> Array:
+    def samples(self, rate_hz: int, *, most_s: float = math.inf) -> Array:
         """Read it as mono float32 `[n]` at a rate.
+
+        Args:
+            rate_hz: Hertz of the samples.
+            most_s: Read no further than is needed for so many seconds.
 
         Raises:
             AudioError: If it cannot be read.
         """
+        pieces, n_samples = [np.zeros(0, np.float32)], 0
         with Audio(self.path, sample_rate=None, to_hz=rate_hz) as audio:
-            return np.concatenate([np.zeros(0, np.float32), *audio.blocks()])
+            for block in audio.blocks():
+                pieces.append(block)
+                n_samples += len(block)
+                if n_samples >= most_s * rate_hz:
+                    break
+        return np.concatenate(pieces)
 
 
 def find_clips(paths: Sequence[Path], *, split: str | None = None) -> list[Clip]:
@@ -72,13 +82,6 @@ def looped(clips: Sequence[Clip], *, rate_hz: int, gap_s: float, block_s: float)
     while True:
         yield once.take(np.arange(place, place + size), mode="wrap")
         place = (place + size) % len(once)
-
-
-def spoken_words(text: str) -> tuple[str, ...]:
-    """Part a text into words that compare: upper case, NFC, without punctuation but apostrophes."""
-    plain = unicodedata.normalize("NFC", text).replace("\u2019", "'").upper()
-    kept = "".join(c if c == "'" or unicodedata.category(c)[0] in "LMN" else " " for c in plain)
-    return tuple(word for word in (part.strip("'") for part in kept.split()) if word)
 
 
 def _from_manifest(path: Path, split: str | None) -> list[Clip]:

@@ -225,6 +225,6 @@ def _shown_load(load: tuple[float, ...] | None) -> str:
 
 def _flat(values: Mapping[str, Any]) -> str:
     return ", ".join(
-        f"{key} {_flat(value) if isinstance(value, dict) else value}"
+        f"{key} {f'({_flat(value)})' if isinstance(value, dict) else value}"
         for key, value in values.items()
     )

@@ -6,6 +6,7 @@ at the terminal reads one line, never a traceback:
     0    done
     1    a fault of this program (WAV2EDGE_TRACEBACK=1 shows where)
     2    wrong use, bad input, or an extra that is not installed
+    3    `wav2edge bench`: this device does not keep up
     130  stopped by Ctrl-C
     141  who read the output went away
 """
