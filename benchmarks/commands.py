@@ -38,7 +38,8 @@ class _Kinds(argparse._SubParsersAction):  # type: ignore[type-arg]  # noqa: SLF
         given = [
             action.option_strings[0]
             for action in parser._actions  # noqa: SLF001
-            if action.option_strings and getattr(namespace, action.dest, None) != action.default
+            if action.option_strings
+            and getattr(namespace, action.dest, action.default) != action.default
         ]
         if given:
             parser.error(f"{', '.join(given)} stands before the benchmark's name: put it after")
