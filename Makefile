@@ -119,4 +119,4 @@ endef
 
 clean:
 	rm -rf .venv-demo .venv-test .venv-pyctcdecode build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
-	find benchmarks export lm runtime tests training wav2edge -name __pycache__ -type d -prune -exec rm -rf {} +
+	find benchmarks examples export lm runtime tests training wav2edge -name __pycache__ -type d -prune -exec rm -rf {} +
