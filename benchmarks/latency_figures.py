@@ -4,10 +4,9 @@ import math
 from collections.abc import Iterator, Sequence
 from itertools import chain, pairwise
 
-from wav2edge.lm.scoring import word_error_rate
+from wav2edge.lm.scoring import spoken_words, word_error_rate
 from wav2edge.runtime.endpoint import Reason
 
-from .clips import spoken_words
 from .fits import line
 from .metrics import ClipStory, Moment, Story, changes
 from .playback import Playback

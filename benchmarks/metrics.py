@@ -10,11 +10,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from wav2edge.lm.scoring import spoken_words
 from wav2edge.runtime.endpoint import Reason
 from wav2edge.runtime.events import Final, Partial, SpeechEnd
 from wav2edge.runtime.transcript import Word
 
-from .clips import spoken_words
 from .playback import Shown
 
 

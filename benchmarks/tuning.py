@@ -76,10 +76,9 @@ def hear(recognizer: "Recognizer", session: "Session", clips: "Sequence[Clip]") 
         BenchmarkError: If there are none.
         AudioError: If one cannot be read.
     """
+    from wav2edge.lm.scoring import spoken_words
     from wav2edge.runtime.acoustic import AcousticModel
     from wav2edge.runtime.onnx_asr import LAYOUT, WholeModel
-
-    from .clips import spoken_words
 
     bundle = recognizer.bundle
     whole = bundle.manifest.layout == LAYOUT
@@ -139,9 +138,7 @@ def measure(
 
 
 def _n_edits(decoder: "Decoder[Any]", heard: Sequence[Heard]) -> int:
-    from wav2edge.lm.scoring import word_error_rate
-
-    from .clips import spoken_words
+    from wav2edge.lm.scoring import spoken_words, word_error_rate
 
     pairs = []
     for one in heard:

@@ -28,7 +28,7 @@ from wav2edge.benchmarks import (
     soak,
     streams,
 )
-from wav2edge.benchmarks.clips import Clip, find_clips, looped, spoken_words
+from wav2edge.benchmarks.clips import Clip, find_clips, looped
 from wav2edge.benchmarks.conditions import Conditions
 from wav2edge.benchmarks.memory import peak_rss_mb, rss_mb
 from wav2edge.benchmarks.metrics import (
@@ -54,6 +54,7 @@ from wav2edge.benchmarks.result import (
 )
 from wav2edge.benchmarks.streams import Trial, highest
 from wav2edge.lm.errors import Wav2EdgeError
+from wav2edge.lm.scoring import spoken_words
 from wav2edge.runtime.events import Event, Final, Partial, SpeechEnd, SpeechStart
 from wav2edge.runtime.recognizer import Recognizer, load
 from wav2edge.runtime.stream import StreamOptions

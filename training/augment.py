@@ -107,3 +107,9 @@ def set_level(samples: Samples, level_db: float) -> Samples:
         return samples
     gain = min(_SPEECH_RMS / rms * 10 ** (level_db / 20), 1.0 / peak)
     return (samples * np.float32(gain)).astype(np.float32)
+
+
+def standardise(samples: Samples) -> Samples:
+    """Bring to mean 0 and variance 1, as `do_normalize` of `transformers` asks for."""
+    shifted = samples - samples.mean()
+    return np.asarray(shifted / np.sqrt(shifted.var() + 1e-7), np.float32)

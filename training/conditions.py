@@ -1,10 +1,13 @@
 """The conditions under which a voice is heard: speaker, room, microphone, noise, line, level."""
 
+from collections.abc import Iterable
+from pathlib import Path
+
 import numpy as np
 import numpy.typing as npt
 
 from . import augment
-from .corpus import Corpus, Utterance
+from .corpus import Corpus, Utterance, read_recording
 from .rooms import draw_room
 from .voices import RATE_HZ
 
@@ -18,10 +21,11 @@ class Conditions:
     Args:
         corpus: Where noises, recorded rooms and the voices of bystanders come from.
         seed: Of the simulated rooms.
+        strength: 1 changes most utterances, 0.5 half as many and half as much.
     """
 
-    def __init__(self, corpus: Corpus, seed: int) -> None:
-        self._corpus = corpus
+    def __init__(self, corpus: Corpus, seed: int, strength: float = 1.0) -> None:
+        self._corpus, self._strength = corpus, strength
         rows = corpus.utterances
         self._noises = [row for row in rows if row.kind == "noise"]
         self._speech = [row for row in rows if row.kind not in ("noise", "room")]
@@ -32,11 +36,12 @@ class Conditions:
 
     def apply(self, samples: Samples, rng: np.random.Generator) -> Samples:
         """Let the utterance be spoken by somebody else, somewhere else, into something else."""
-        if rng.random() < 0.85:
-            samples = augment.change_voice(samples, float(np.exp(rng.uniform(-0.2, 0.2))))
+        if self._happens(0.85, rng):
+            most = 0.2 * self._strength
+            samples = augment.change_voice(samples, float(np.exp(rng.uniform(-most, most))))
         before, after = rng.uniform(0.0, 0.5, size=2) * RATE_HZ
         samples = np.pad(samples, (int(before) + 400, int(after) + 400))
-        if rng.random() < 0.35:
+        if self._happens(0.35, rng):
             samples = augment.reverberate(samples, self._room(rng))
         samples = self._recorded(self._noisy(samples, rng), rng)
         return augment.set_level(samples, rng.uniform(-26, 12))
@@ -46,7 +51,7 @@ class Conditions:
         kind = rng.random()
         if kind < 0.35 or not self._noises:
             return augment.colored_noise(n_samples, rng.uniform(0, 2), rng)
-        if kind < 0.5:
+        if kind < 0.5 and self._speech:
             return self._babble(n_samples, rng)
         return self._stretch(self._pick(self._noises, rng), n_samples, rng)
 
@@ -55,8 +60,11 @@ class Conditions:
         n_samples = int(rng.uniform(0.5, 6) * RATE_HZ)
         return augment.set_level(self.noise(n_samples, rng), rng.uniform(-60, 6))
 
+    def _happens(self, chance: float, rng: np.random.Generator) -> bool:
+        return bool(rng.random() < chance * self._strength)
+
     def _noisy(self, samples: Samples, rng: np.random.Generator) -> Samples:
-        if rng.random() < 0.55:
+        if self._happens(0.55, rng):
             return augment.add_noise(samples, self.noise(len(samples), rng), rng.uniform(3, 30))
         # No recording is digitally silent.
         hiss = augment.colored_noise(len(samples), 1.0, rng)
@@ -64,15 +72,15 @@ class Conditions:
 
     def _recorded(self, samples: Samples, rng: np.random.Generator) -> Samples:
         """Pass through a microphone and a line."""
-        if rng.random() < 0.3:
+        if self._happens(0.3, rng):
             gains_db = rng.uniform(-6, 6, size=7)
             highest_hz = rng.uniform(2800, 8000)
             samples = augment.microphone(samples, gains_db, rng.uniform(30, 350), highest_hz)
-        elif rng.random() < 0.4:
+        elif self._happens(0.4, rng):
             samples = augment.tilt(samples, rng.uniform(-0.4, 0.7))
-        if rng.random() < 0.06:
+        if self._happens(0.06, rng):
             samples = augment.clip(samples, rng.uniform(0.15, 0.7))
-        if rng.random() < 0.28:
+        if self._happens(0.28, rng):
             samples = augment.telephone(samples)
             if rng.random() < 0.3:
                 samples = augment.mu_law(samples)
@@ -98,3 +106,26 @@ class Conditions:
     @staticmethod
     def _pick(rows: list[Utterance], rng: np.random.Generator) -> Utterance:
         return rows[rng.integers(len(rows))]
+
+
+def noise_conditions(files: Iterable[tuple[Path, str]], seed: int, strength: float) -> Conditions:
+    """Return conditions whose noises and recorded rooms come from files.
+
+    Args:
+        files: Recordings, and what their table notes of them; one that is called an impulse
+            response (or rir) is a room, any other is noise.
+        seed: Of the simulated rooms.
+        strength: See `Conditions`.
+
+    Raises:
+        AudioError: A recording cannot be read.
+    """
+    pieces, rows, start = [np.zeros(0, np.int16)], [], 0
+    for path, notes in files:
+        samples = np.clip(np.round(read_recording(path) * 32768), -32768, 32767).astype(np.int16)
+        is_room = "impulse" in notes or any(word in path.stem for word in ("rir", "impulse"))
+        kind = "room" if is_room else "noise"
+        rows.append(Utterance(kind, start, len(samples), "", str(path)))
+        pieces.append(samples)
+        start += len(samples)
+    return Conditions(Corpus(np.concatenate(pieces), tuple(rows)), seed, strength)

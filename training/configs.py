@@ -1,9 +1,7 @@
 """The models that can be trained from nothing, by name."""
 
-from typing import Any
-
 import torch
-from transformers import Wav2Vec2Config
+from transformers import Wav2Vec2Config, Wav2Vec2ForCTC, Wav2Vec2ForPreTraining
 
 from .network import gabor_filters, small_config
 
@@ -28,20 +26,19 @@ def named_config(name: str) -> Wav2Vec2Config:
                 "num_attention_heads": 2,
                 "intermediate_size": 128,
                 "mask_feature_length": 8,
+                "num_codevectors_per_group": 32,
+                "codevector_dim": 32,
+                "proj_codevector_dim": 64,
             }
         )
     return config
 
 
-def initialise(model: Any) -> None:
-    """Start the long first convolution of an untrained `model` as Gabor filters; a short one stays.
-
-    Args:
-        model: Any model of `transformers` with a part `wav2vec2`.
-    """
+def initialise(model: Wav2Vec2ForCTC | Wav2Vec2ForPreTraining) -> None:
+    """Start an untrained model's first convolution as Gabor filters, if it is a long one."""
     first = model.wav2vec2.feature_extractor.conv_layers[0].conv
-    if first.kernel_size[0] >= 320:
+    assert isinstance(first, torch.nn.Conv1d)
+    n_filters, (kernel,) = first.out_channels, first.kernel_size
+    if kernel >= 320:
         with torch.no_grad():
-            first.weight[:, 0] = gabor_filters(
-                first.out_channels // 4, first.kernel_size[0], 16_000
-            )
+            first.weight[:, 0] = gabor_filters(n_filters // 4, kernel, 16_000)

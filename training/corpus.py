@@ -19,8 +19,8 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import soundfile
-import soxr
+
+from wav2edge.runtime.audio import Audio
 
 from .sentences import SentenceBank, Texts, normalize_text, with_pauses
 from .voices import PROGRAMS, RATE_HZ, Voice, VoiceError, trim
@@ -107,10 +107,13 @@ def read_manifest(data: Path, split: str) -> list[dict[str, str]]:
 
 
 def read_recording(path: Path) -> npt.NDArray[np.float32]:
-    """Read a recording as float32 mono at 16 kHz."""
-    samples, rate_hz = soundfile.read(path, dtype="float32", always_2d=True)
-    mono = soxr.resample(samples.mean(axis=1), rate_hz, RATE_HZ, quality="HQ")
-    return np.asarray(mono, np.float32)
+    """Read a recording as float32 mono at 16 kHz.
+
+    Raises:
+        AudioError: It cannot be read, or breaks off.
+    """
+    with Audio(path, sample_rate=None, to_hz=RATE_HZ) as audio:
+        return np.concatenate([np.zeros(0, np.float32), *audio.blocks()])
 
 
 def prepare(

@@ -57,6 +57,7 @@ def parser() -> argparse.ArgumentParser:
     from wav2edge.lm import commands as lm_commands
     from wav2edge.runtime import attachment, demo, listen
     from wav2edge.runtime import commands as runtime_commands
+    from wav2edge.training import commands as training_commands
 
     whole: argparse.ArgumentParser = _Parser(
         prog="wav2edge",
@@ -64,7 +65,14 @@ def parser() -> argparse.ArgumentParser:
     )
     whole.add_argument("--version", action="version", version=f"wav2edge {__version__}")
     subparsers = whole.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for home in (runtime_commands, listen, export_commands, benchmark_commands, demo):
+    for home in (
+        runtime_commands,
+        listen,
+        export_commands,
+        training_commands,
+        benchmark_commands,
+        demo,
+    ):
         home.add_parsers(subparsers)
     kinds = lm_commands.add_parsers(subparsers, attachment.alphabet_of)
     for home in (attachment, tune_command):
