@@ -2,36 +2,34 @@
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .command_line import (
     Kinds,
     add_cache,
     add_model,
     add_outputs,
+    add_recordings,
     add_rounds,
+    add_runtime,
     at_least,
     check_outputs,
+    clips,
     complain,
     load,
     progress,
     tell,
 )
 
+if TYPE_CHECKING:
+    from wav2edge.runtime.recognizer import Recognizer
+
 _LONGEST_S = 600.0
 
 
 def add_parsers(kinds: Kinds) -> None:
     """Add `speed` and `decoder`."""
-    one = kinds.add_parser(
-        "speed",
-        help="what the graph costs, against plain exports and torch, at base size",
-        description="wav2vec2-base with random weights, one thread: offline, streaming, memory, "
-        "operators, and the processor's peak. Needs the extra `export`.",
-    )
-    add_rounds(one, 5)
-    add_cache(one)
-    add_outputs(one)
-    one.set_defaults(run=_speed)
+    _add_speed(kinds)
     one = kinds.add_parser(
         "decoder",
         help="what the beam search costs, beside pyctcdecode and flashlight-text",
@@ -47,11 +45,55 @@ def add_parsers(kinds: Kinds) -> None:
     one.set_defaults(run=_decoder)
 
 
+def _add_speed(kinds: Kinds) -> None:
+    one = kinds.add_parser(
+        "speed",
+        help="what a bundle costs: over length, left context, chunk, streams, threads, operators",
+        description="CPU and wall time of one bundle: offline over lengths up to ten minutes; "
+        "streamed over left context, chunk and number of streams; over threads; operator by "
+        "operator; and how each grows. With --compare: wav2vec2-base with random weights against "
+        "plain exports and torch eager instead, which needs the extra `export`.",
+    )
+    add_runtime(one)
+    add_recordings(one)
+    add_rounds(one, 3)
+    one.add_argument(
+        "--longest",
+        type=float,
+        default=_LONGEST_S,
+        metavar="S",
+        help="leave out longer recordings; default: 600",
+    )
+    one.add_argument(
+        "--compare", action="store_true", help="compare exports at base size; takes no --model"
+    )
+    add_cache(one)
+    add_outputs(one)
+    one.set_defaults(run=_speed)
+
+
 def _speed(arguments: argparse.Namespace) -> int:
+    from wav2edge.runtime.recognizer import load as load_bundle
+
+    at_least(arguments, rounds=1, longest=1)
+    check_outputs(arguments)
+    if arguments.compare:
+        return _compared(arguments)
+    from .cost import CostOptions, measure
+
+    def open_with(threads: float) -> "Recognizer":
+        provider = arguments.provider.split(",")
+        return load_bundle(arguments.model, threads=int(threads), provider=provider)
+
+    options = CostOptions(open_with, arguments.threads, arguments.rounds, arguments.longest)
+    return tell(measure(load(arguments), clips(arguments), options, progress), arguments)
+
+
+def _compared(arguments: argparse.Namespace) -> int:
     from .speed import measure
 
-    at_least(arguments, rounds=1)
-    check_outputs(arguments)
+    if arguments.model is not None:
+        complain("--compare measures exports of its own: leave out --model, or --compare")
     return tell(measure(arguments.cache, rounds=arguments.rounds, report=progress), arguments)
 
 
