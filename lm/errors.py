@@ -48,6 +48,14 @@ class PyctcdecodeMissingError(Wav2EdgeError, ImportError):
     """The package pyctcdecode, which was asked for, is not installed."""
 
 
+class ScriptError(Wav2EdgeError, ValueError):
+    """A text that is to be found in audio has no words, or some that cannot be spelled."""
+
+
+class AlignmentError(Wav2EdgeError, ValueError):
+    """A text cannot be laid over audio: it is too long for it, or an option means nothing."""
+
+
 # --- language models -----------------------------------------------------------------------------
 
 
