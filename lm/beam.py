@@ -29,6 +29,7 @@ from .hotwords import Hotwords, Weights, hotword_weights
 from .ngram import LanguageModel
 from .prefixes import Prefixes, Scores, Snapshot
 from .search import Search
+from .vocabulary import spelling_tokens
 
 _FLOOR = math.log(1e-15)  # no token is less likely (pyctcdecode)
 _CEILING = 1e-3  # a log-softmax may round up to here, logits go far beyond
@@ -102,7 +103,7 @@ class BeamDecoder:
         self._pause_frames = min(limits, default=None)
         self._fusion = Fusion(language_model, self.options, alphabet)
         self._hotwords = hotword_weights(hotwords or {}, alphabet)
-        self._ready = lru_cache(16)(lambda weights: Hotwords(weights, alphabet.tokens))
+        self._ready = lru_cache(16)(lambda weights: Hotwords(weights, spelling_tokens(alphabet)))
 
     def start(self) -> BeamState:
         """Return the state before the first frame."""

@@ -10,7 +10,7 @@ from .alphabet import Alphabet
 from .errors import DecoderError
 from .lexicon import Ids, PrefixTree
 from .ngram import LanguageModel, LMState
-from .vocabulary import heard_tokens
+from .vocabulary import heard_tokens, spelling_tokens
 
 _LN_10 = math.log(10.0)
 _USUAL_CHARACTERS = 6  # of a word; longer unknown beginnings cost in proportion (pyctcdecode)
@@ -84,7 +84,7 @@ class Fusion:
         self._model = model
         self._options = options
         self._known: dict[tuple[LMState, str], tuple[float, LMState]] = {}
-        self.tree = None if model is None else PrefixTree(model.words, alphabet.tokens)
+        self.tree = None if model is None else PrefixTree(model.words, spelling_tokens(alphabet))
         self.n_context = 1 if model is None else max(1, model.order - 1)
         """So many words back may matter for the next one's score."""
 

@@ -51,9 +51,8 @@ class PrefixTree:
         self._token_codes = self._codes_of(tokens, characters)
         self._table: Ids | None = None  # every step there is, from node -1 on
         if n_nodes * len(tokens) <= _LARGEST_TABLE:
-            nodes, ids = np.arange(-1, n_nodes), np.arange(len(tokens))
-            self._table = self._search(nodes, ids).ravel()
             self._n_tokens = len(tokens)
+            self._table = self._all_steps()
 
     def step(self, nodes: Ids, tokens: Ids) -> Ids:
         """Follow every token from every node.
@@ -77,6 +76,15 @@ class PrefixTree:
             after = np.where(self._edges[place] == packed, place + 1, -1)
             reached = after if depth == 0 else np.where(codes == _NO_MORE, reached, after)
         return reached
+
+    def _all_steps(self) -> Ids:
+        """Return where each token leads from each node, -1 included."""
+        if len(self._token_codes) > 1:
+            nodes, ids = np.arange(-1, self.n_nodes), np.arange(self._n_tokens)
+            return self._search(nodes, ids).ravel()
+        steps = np.full((self.n_nodes + 1, self._n_codes), -1)
+        steps.ravel()[self._edges[:-1] + self._n_codes] = np.arange(1, self.n_nodes)
+        return steps[:, self._token_codes[0]].ravel()
 
     def paths(self) -> list[tuple[str, Ids]]:
         """Return each word with its nodes: first letter first, the whole word last."""

@@ -100,18 +100,18 @@ def load_language_model(
         KenlmMissingError: If it needs the package `kenlm`, which is not installed.
     """
     path = Path(path)
-    head, large = _look(path)
-    if head.startswith(KENLM):
+    if _is_binary(path):
         from .kenlm_model import open_binary
 
         return open_binary(path, alphabet, words=None if words is None else Path(words))
-    if large:
+    contents = read_bytes(path, LARGEST_OWN + 1)
+    if len(contents) > LARGEST_OWN:
         from .kenlm_model import open_arpa
 
         return open_arpa(path, alphabet)
     from .arpa import ArpaModel
 
-    return ArpaModel.read(path, alphabet)
+    return ArpaModel.parse(contents, alphabet, source=str(path))
 
 
 def read_bytes(path: Path, most: int = -1) -> bytes:
@@ -193,8 +193,8 @@ def word_list_of(path: Path, words: Path | None) -> Path:
     )
 
 
-def _look(path: Path) -> tuple[bytes, bool]:
-    """Return how a file begins, and whether it is too large for our own reader."""
+def _is_binary(path: Path) -> bool:
+    """Tell whether a file is a KenLM binary, and refuse what is neither that nor text."""
     head = read_bytes(path, 256)
     if not head.strip():
         raise TruncatedLanguageModelError(f"{path} is empty: expected a language model")
@@ -214,9 +214,7 @@ def _look(path: Path) -> tuple[bytes, bool]:
             f"{path} is neither ARPA text nor a KenLM binary (it begins with {head[:16]!r}): name "
             "a language model"
         )
-    if packed:
-        return head, len(read_bytes(path, LARGEST_OWN + 1)) > LARGEST_OWN
-    return head, path.stat().st_size > LARGEST_OWN
+    return head.startswith(KENLM)
 
 
 _FOREIGN = {

@@ -54,13 +54,14 @@ class Vocabulary:
         Raises:
             VocabularyMismatchError: If there are words, and none can be spelled.
         """
+        unigrams = [pair for pair in unigrams if pair[0] not in SPECIAL]
+        if alphabet is not None and unigrams and _all_fit(unigrams, alphabet):
+            return cls({word: word for word, _ in unigrams}, len(unigrams))
         spell = _speller(alphabet)
         best: dict[str, tuple[float, str]] = {}
         unspellable: list[str] = []
         n_words = n_spelled = 0
         for word, log_prob in unigrams:
-            if word in SPECIAL:
-                continue
             n_words += 1
             heard = spell(word)
             if heard is None:
@@ -86,6 +87,14 @@ class Vocabulary:
         )
 
 
+def _all_fit(unigrams: Iterable[tuple[str, float]], alphabet: Alphabet) -> bool:
+    """Tell at once whether all words are spelled letter by letter as they are."""
+    letters = frozenset(heard_tokens(alphabet))
+    return alphabet.delimiter_id is not None and letters.issuperset(
+        "".join(word for word, _ in unigrams)
+    )
+
+
 def _speller(alphabet: Alphabet | None) -> Callable[[str], str | None]:
     """Return what spells a word: as it is, else in upper case, else in lower case, else None."""
     if alphabet is None:
@@ -105,10 +114,15 @@ def _speller(alphabet: Alphabet | None) -> Callable[[str], str | None]:
     return spell
 
 
+def spelling_tokens(alphabet: Alphabet) -> tuple[str, ...]:
+    """Return all tokens by id, those empty that spell nothing: blank, delimiter and special."""
+    silent = {alphabet.blank_id, alphabet.delimiter_id, *alphabet.special_ids}
+    return tuple("" if id_ in silent else token for id_, token in enumerate(alphabet.tokens))
+
+
 def heard_tokens(alphabet: Alphabet) -> tuple[str, ...]:
     """Return the tokens that spell words: neither blank nor delimiter nor special."""
-    silent = {alphabet.blank_id, alphabet.delimiter_id, *alphabet.special_ids}
-    return tuple(token for id_, token in enumerate(alphabet.tokens) if id_ not in silent and token)
+    return tuple(filter(None, spelling_tokens(alphabet)))
 
 
 def _parts(word: str, tokens: frozenset[str], longest: int) -> bool:

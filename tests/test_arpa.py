@@ -12,7 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wav2edge.lm.alphabet import Alphabet
-from wav2edge.lm.arpa import ArpaModel, NGrams
+from wav2edge.lm.arpa import ArpaModel
+from wav2edge.lm.arpa_columns import read_columns
+from wav2edge.lm.arpa_reader import NGrams
 from wav2edge.lm.errors import (
     KenlmMissingError,
     LanguageModelError,
@@ -23,6 +25,7 @@ from wav2edge.lm.errors import (
     VocabularyMismatchError,
 )
 from wav2edge.lm.ngram import LARGEST_OWN, LanguageModel, load_language_model
+from wav2edge.lm.ngram_trie import NGramTrie
 from wav2edge.lm.vocabulary import Vocabulary
 
 TEXT = arpa_text(BY_HAND)
@@ -44,6 +47,17 @@ def scores(model: LanguageModel, words: Sequence[str]) -> list[float]:
         score, state = model.score(state, word)
         found.append(score)
     return [*found, model.end(state)]
+
+
+def parse(text: str) -> ArpaModel:
+    """Read ARPA text as files are read."""
+    return ArpaModel.parse(text.encode(), None, source="lm.arpa")
+
+
+def by_lines(contents: bytes) -> NGramTrie:
+    """What the reader that looks at each line reads."""
+    read = NGrams.parse(contents.decode(), source="lm.arpa")
+    return NGramTrie.of(read.order, read.log_probs, read.backoffs)
 
 
 def test_scores_as_added_by_hand(by_hand: Path) -> None:
@@ -76,7 +90,7 @@ def test_missing_unk_is_minus_100() -> None:
     """Without <unk> an unknown word has log10 p = -100, as in KenLM."""
     text = arpa_text({key: value for key, value in BY_HAND.items() if key != ("<unk>",)})
     ngrams = NGrams.parse(text, source="lm.arpa")
-    assert ngrams.log_probs["<unk>",] == -100.0
+    assert ngrams.log_probs["<unk>"] == -100.0
 
 
 def test_states_are_short_plain_values(by_hand: Path) -> None:
@@ -191,7 +205,7 @@ def test_damage_is_told_with_its_line(old: str, new: str, line: int, message: st
     """Wrong order, counts, numbers and n-grams are each refused, naming the line."""
     assert old in TEXT
     with pytest.raises(LanguageModelFormatError, match=message) as caught:
-        NGrams.parse(TEXT.replace(old, new, 1), source="lm.arpa")
+        parse(TEXT.replace(old, new, 1))
     assert f"lm.arpa, line {line}: " in str(caught.value)
 
 
@@ -200,7 +214,29 @@ def test_a_model_without_sentence_ends_is_refused(special: str) -> None:
     """Without <s> or </s> no sentence can be scored; the message says which line to add."""
     text = arpa_text({key: value for key, value in BY_HAND.items() if special not in key})
     with pytest.raises(LanguageModelFormatError, match=f"has no {special} among its words"):
-        NGrams.parse(text, source="lm.arpa")
+        parse(text)
+
+
+@given(random_entries())
+def test_columns_are_what_the_lines_are(
+    entries: dict[tuple[str, ...], tuple[float, float]],
+) -> None:
+    """The fast reader takes every file written as usual, and reads what the careful one reads."""
+    contents = arpa_text(entries).encode()
+    read = read_columns(contents)
+    assert (read is None) == (("<unk>",) not in entries)
+    assert read in (None, by_lines(contents))
+
+
+@given(place=st.integers(0, len(TEXT) - 1), byte=st.integers(0, 127), insert=st.booleans())
+def test_whatever_the_fast_reader_takes_the_careful_one_takes_so(
+    place: int, byte: int, *, insert: bool
+) -> None:
+    """One byte changed or put in anywhere: the fast reader leaves it, or both read the same."""
+    contents = TEXT.encode()
+    contents = contents[:place] + bytes([byte]) + contents[place + (not insert) :]
+    read = read_columns(contents)
+    assert read is None or read == by_lines(contents)
 
 
 @given(random_entries(), st.data())
@@ -210,9 +246,9 @@ def test_every_truncation_is_an_error(
     r"""Whatever is cut off a valid file, up to the last letter of \end\, the typed error comes."""
     text = arpa_text(entries)
     cut = data.draw(st.integers(0, len(text) - 2))
-    NGrams.parse(text, source="lm.arpa")
+    parse(text)
     with pytest.raises((TruncatedLanguageModelError, LanguageModelFormatError)):
-        NGrams.parse(text[:cut], source="lm.arpa")
+        parse(text[:cut])
 
 
 def test_every_truncation_of_a_gzip_file_is_an_error(tmp_path: Path) -> None:

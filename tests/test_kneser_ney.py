@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from wav2edge.lm import counts
 from wav2edge.lm.alphabet import Alphabet
-from wav2edge.lm.arpa import ArpaModel, NGrams
+from wav2edge.lm.arpa import ArpaModel
+from wav2edge.lm.arpa_reader import NGrams
 from wav2edge.lm.build import BuildOptions, Built, Engine, build_language_model
 from wav2edge.lm.corpus import Normalizer, sentences
 from wav2edge.lm.counts import EncodedText, count_ngrams
@@ -25,6 +26,7 @@ from wav2edge.lm.errors import (
     ModelOptionsError,
 )
 from wav2edge.lm.kneser_ney import FALLBACK, Discounts, estimate
+from wav2edge.lm.ngram_trie import NGramTrie
 from wav2edge.lm.perplexity import perplexity
 from wav2edge.lm.vocabulary import Vocabulary
 
@@ -52,7 +54,7 @@ def built(
 
 def probs(ngrams: NGrams) -> dict[str, float]:
     """Probabilities by n-gram."""
-    return {" ".join(key): 10**value for key, value in ngrams.log_probs.items()}
+    return {key: 10**value for key, value in ngrams.log_probs.items()}
 
 
 def test_three_sentences_by_hand(tmp_path: Path) -> None:
@@ -76,7 +78,7 @@ def test_three_sentences_by_hand(tmp_path: Path) -> None:
     p["b </s>"] = (2 - two) / 2 + weights["b"] * p["</s>"]
     p["c </s>"] = (1 - one) / 1 + weights["c"] * p["</s>"]
     assert probs(ngrams) == pytest.approx(p, rel=1e-6)
-    found = {" ".join(key): 10**value for key, value in ngrams.backoffs.items()}
+    found = {key: 10**value for key, value in ngrams.backoffs.items()}
     assert found == pytest.approx(weights, rel=1e-6)
 
 
@@ -86,8 +88,8 @@ def test_pruning_by_hand(tmp_path: Path) -> None:
     assert "a c" not in probs(ngrams)
     assert "c </s>" not in probs(ngrams)
     weight = (1.5 + 1) / 3  # the discount of a b, and all of a c
-    assert 10 ** ngrams.backoffs["a",] == pytest.approx(weight, rel=1e-6)
-    assert ngrams.backoffs.get(("c",), 0.0) == 0.0
+    assert 10 ** ngrams.backoffs["a"] == pytest.approx(weight, rel=1e-6)
+    assert ngrams.backoffs.get("c", 0.0) == 0.0
     assert probs(ngrams)["a b"] == pytest.approx((2 - 1.5) / 3 + weight * 0.2, rel=1e-6)
 
 
@@ -111,9 +113,10 @@ def test_probabilities_sum_to_one(
         ngrams = built(text, folder, order=order, prune=prune)
     except ModelOptionsError:
         return  # too short a text, or all pruned
-    known = sorted({key[0] for key in ngrams.log_probs if len(key) == 1} - {"<s>", "</s>"})
+    known = sorted({key for key in ngrams.log_probs if " " not in key} - {"<s>", "</s>"})
     model = ArpaModel(
-        ngrams, Vocabulary.of([(word, 0.0) for word in known], None, source="lm.arpa")
+        NGramTrie.of(ngrams.order, ngrams.log_probs, ngrams.backoffs),
+        Vocabulary.of([(word, 0.0) for word in known], None, source="lm.arpa"),
     )
     for context in product([*"abcde", "zebra"], repeat=min(order, 3) - 1):
         state = model.start()
