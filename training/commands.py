@@ -12,6 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from .adaptation_options import add_options
+
 CONFIGS = ("tiny", "small", "base")
 _TABLE = "a table (.tsv) of recordings with the columns path and text (or norm, or transcript)"
 
@@ -97,6 +99,7 @@ def _add_adapt(kinds: "argparse._SubParsersAction[Any]") -> None:
         choices=("ctc", "distillation"),
         help="default: ctc where there are transcripts, else distillation",
     )
+    add_options(parser)
     _add_held_out(parser)
     _add_augmentation(parser, "none")
     _add_run(parser, rate=1e-4)

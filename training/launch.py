@@ -117,7 +117,7 @@ def _run(
         spelling,
         arguments.batch_s,
         arguments.seed,
-        do_normalize=do_normalize,
+        do_normalize=do_normalize and not getattr(objective, "normalizes_itself", False),
         augmentation=_augmentation(arguments),
         crop_s=arguments.max_s if spelling is None else None,
         workers=arguments.workers,
