@@ -28,8 +28,31 @@ _LONGEST_S = 600.0
 
 
 def add_parsers(kinds: Kinds) -> None:
-    """Add `speed` and `decoder`."""
+    """Add `speed`, `start`, `memory` and `decoder`."""
     _add_speed(kinds)
+    one = kinds.add_parser(
+        "start",
+        help="from starting the interpreter to the first transcript, wall and CPU",
+        description="Fresh processes import, load and hear a recording of 3 s, offline and as a "
+        "stream; each way in turn.",
+    )
+    add_runtime(one)
+    add_recordings(one)
+    add_rounds(one, 7)
+    add_outputs(one)
+    one.set_defaults(run=_start)
+    one = kinds.add_parser(
+        "memory",
+        help="memory beyond the model's file, streaming and offline, over the length",
+        description="Fresh processes hear recordings of 10 s to 10 minutes; the peak of each one's "
+        "resident set, less the model's files, and how that grows.",
+    )
+    add_runtime(one)
+    add_recordings(one)
+    add_rounds(one, 3)
+    _add_longest(one)
+    add_outputs(one)
+    one.set_defaults(run=_memory)
     one = kinds.add_parser(
         "decoder",
         help="what the beam search costs, beside pyctcdecode and flashlight-text",
@@ -57,19 +80,23 @@ def _add_speed(kinds: Kinds) -> None:
     add_runtime(one)
     add_recordings(one)
     add_rounds(one, 3)
-    one.add_argument(
-        "--longest",
-        type=float,
-        default=_LONGEST_S,
-        metavar="S",
-        help="leave out longer recordings; default: 600",
-    )
+    _add_longest(one)
     one.add_argument(
         "--compare", action="store_true", help="compare exports at base size; takes no --model"
     )
     add_cache(one)
     add_outputs(one)
     one.set_defaults(run=_speed)
+
+
+def _add_longest(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--longest",
+        type=float,
+        default=_LONGEST_S,
+        metavar="S",
+        help="leave out longer recordings; default: 600",
+    )
 
 
 def _speed(arguments: argparse.Namespace) -> int:
@@ -95,6 +122,24 @@ def _compared(arguments: argparse.Namespace) -> int:
     if arguments.model is not None:
         complain("--compare measures exports of its own: leave out --model, or --compare")
     return tell(measure(arguments.cache, rounds=arguments.rounds, report=progress), arguments)
+
+
+def _start(arguments: argparse.Namespace) -> int:
+    from .fresh import FreshOptions, measure_start
+
+    at_least(arguments, rounds=1)
+    options = FreshOptions(arguments.threads, arguments.provider, arguments.rounds)
+    return tell(measure_start(load(arguments), clips(arguments), options, progress), arguments)
+
+
+def _memory(arguments: argparse.Namespace) -> int:
+    from .fresh import FreshOptions, measure_memory
+
+    at_least(arguments, rounds=1, longest=1)
+    options = FreshOptions(
+        arguments.threads, arguments.provider, arguments.rounds, arguments.longest
+    )
+    return tell(measure_memory(load(arguments), clips(arguments), options, progress), arguments)
 
 
 def _decoder(arguments: argparse.Namespace) -> int:

@@ -6,8 +6,7 @@ second is never the default, since what it does to a trained model has to be mea
 """
 
 import json
-import subprocess
-import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,6 +23,7 @@ from wav2edge.runtime.session import open_session
 from .base_model import CONVOLUTIONS, BaseModel, base_model
 from .clips import find_clips, looped
 from .conditions import Conditions, options_of
+from .fresh import WAYS, run, write_recording
 from .latency import described
 from .operators import floors, operator_times, peaks, plain_operator_times
 from .result import Figure, Result, spread
@@ -199,12 +199,14 @@ def _streamed(
 def _memory(files: BaseModel, report: Report) -> dict[str, Figure | None]:
     """Measure in processes of their own: what this one has loaded does not count."""
     figures: dict[str, Figure | None] = {}
-    for way in ("streaming", "offline"):
-        report(f"memory, {way}")
-        command = [sys.executable, "-m", "wav2edge.benchmarks.one_run", way, str(files.bundle)]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
-        file_mb = sum(one.stat().st_size for one in files.bundle.iterdir()) / 1e6
-        figures[f"rss_beyond_model_{way}_mb"] = spread([float(done.stdout) - file_mb])
+    file_mb = sum(one.stat().st_size for one in files.bundle.iterdir()) / 1e6
+    with tempfile.TemporaryDirectory() as folder:
+        recording = Path(folder) / "30.wav"
+        write_recording(recording, find_clips([]), 16_000, 30.0)
+        for way in WAYS:
+            report(f"memory, {way}")
+            peak_mb = run(way, files.bundle, recording).peak_mb
+            figures[f"rss_beyond_model_{way}_mb"] = spread([peak_mb - file_mb])
     return figures
 
 
