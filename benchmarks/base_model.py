@@ -47,17 +47,30 @@ def base_model(cache: Path, report: Callable[[str], None] = lambda _: None) -> B
         cache: A folder that git ignores.
         report: Told what is being done.
     """
-    found = BaseModel(
-        checkpoint=cache / "checkpoint",
-        bundle=cache / "bundle",
-        bundle_integer=cache / "bundle-integer",
-        plain=cache / "plain.onnx",
-        legacy=cache / "legacy.onnx",
-        plain_float32=cache / "plain-float32.onnx",
-    )
-    if not (found.checkpoint / "vocab.json").is_file():
+    checkpoint = cache / "checkpoint"
+    if not (checkpoint / "vocab.json").is_file():
         report("making wav2vec2-base with random weights")
-        write_checkpoint(found.checkpoint)
+        write_checkpoint(checkpoint)
+    return exported(checkpoint, cache, report)
+
+
+def exported(checkpoint: Path, folder: Path, report: Callable[[str], None]) -> BaseModel:
+    """Return a checkpoint's forms in a folder; what is missing is made.
+
+    Args:
+        checkpoint: In the layout of `transformers`.
+        folder: For all its forms.
+        report: Told what is being done.
+    """
+    found = BaseModel(
+        checkpoint=checkpoint,
+        bundle=folder / "bundle",
+        bundle_integer=folder / "bundle-integer",
+        plain=folder / "plain.onnx",
+        legacy=folder / "legacy.onnx",
+        plain_float32=folder / "plain-float32.onnx",
+    )
+    folder.mkdir(parents=True, exist_ok=True)
     for path, dynamo, quantized in (
         (found.plain, True, True),
         (found.legacy, False, True),
@@ -66,13 +79,18 @@ def base_model(cache: Path, report: Callable[[str], None] = lambda _: None) -> B
         if not path.is_file():
             report(f"exporting the whole model: {path.name}")
             write_plain(found.checkpoint, path, dynamo=dynamo, quantized=quantized)
-    for folder, precision in ((found.bundle, "int8"), (found.bundle_integer, CONVOLUTIONS)):
-        _keep_exported(found.checkpoint, folder, precision, report)
+    for bundle, precision in ((found.bundle, "int8"), (found.bundle_integer, CONVOLUTIONS)):
+        keep_bundle(found.checkpoint, bundle, report, precision=precision)
     return found
 
 
-def _keep_exported(
-    checkpoint: Path, folder: Path, precision: str, report: Callable[[str], None]
+def keep_bundle(
+    checkpoint: Path,
+    folder: Path,
+    report: Callable[[str], None],
+    *,
+    precision: str,
+    layout: str = "wav2edge",
 ) -> None:
     """Export a bundle unless it is there, and was made by the code of today."""
     stamp, made_with = folder.with_suffix(".made-with"), _exporter_hash()
@@ -82,7 +100,7 @@ def _keep_exported(
     from wav2edge.export.convert import export
 
     # Random weights put all tokens close together: no gate on agreement can hold.
-    export(str(checkpoint), folder, precision=precision, force=True, overwrite=True)
+    export(str(checkpoint), folder, precision=precision, layout=layout, force=True, overwrite=True)
     stamp.write_text(made_with, encoding="ascii")
 
 
@@ -93,8 +111,13 @@ def _exporter_hash() -> str:
     return found.hexdigest()
 
 
-def write_checkpoint(folder: Path) -> None:
-    """Write a checkpoint in the layout of `transformers`, at the sizes of wav2vec2-base."""
+def write_checkpoint(folder: Path, **sizes: Any) -> None:  # noqa: ANN401  (as the config's)
+    """Write a checkpoint with random weights in the layout of `transformers`.
+
+    Args:
+        folder: To write.
+        **sizes: Of `Wav2Vec2Config`; none of them: those of wav2vec2-base.
+    """
     import torch
     from transformers import Wav2Vec2Config, Wav2Vec2ForCTC
 
@@ -103,7 +126,7 @@ def write_checkpoint(folder: Path) -> None:
 
     torch.manual_seed(_SEED)
     # The defaults of the config are facebook/wav2vec2-base: 12 layers of 768, 12 heads, group norm.
-    config = Wav2Vec2Config(vocab_size=len(TOKENS), pad_token_id=0)
+    config = Wav2Vec2Config(vocab_size=len(TOKENS), pad_token_id=0, **sizes)
     with silence():
         save_checkpoint(Wav2Vec2ForCTC(config).eval(), folder, do_normalize=True)
 

@@ -102,18 +102,18 @@ def measure(
         options={"stream": options_of(STREAM), "rounds": options.rounds},
         audio=described(clips, gap_s=GAP_S),
     )
-    heard = _Heard(clips, recognizer.sample_rate_hz)
+    heard = HeardAudio(clips, recognizer.sample_rate_hz)
     threads = threads_to_try(conditions.cores)
     turns = {
-        "length": {one: _offline(recognizer, heard.whole(one), one) for one in lengths_s},
-        "left": {one: _stream(recognizer, heard, left_ms=1000 * one) for one in LEFTS_S},
-        "chunk": {one: _stream(recognizer, heard, chunk_ms=one) for one in CHUNKS_MS},
+        "length": {one: offline_turn(recognizer, heard.whole(one)) for one in lengths_s},
+        "left": {one: stream_turn(recognizer, heard, left_ms=1000 * one) for one in LEFTS_S},
+        "chunk": {one: stream_turn(recognizer, heard, chunk_ms=one) for one in CHUNKS_MS},
         "streams": {float(n): _side_by_side(recognizer, heard, n) for n in STREAMS},
     }
     others = {n: options.open_with(n) for n in threads}
     whole = heard.whole(_THREADED_S)
-    turns["threads offline"] = {n: _offline(one, whole, _THREADED_S) for n, one in others.items()}
-    turns["threads stream"] = {n: _stream(one, heard) for n, one in others.items()}
+    turns["threads offline"] = {n: offline_turn(one, whole) for n, one in others.items()}
+    turns["threads stream"] = {n: stream_turn(one, heard) for n, one in others.items()}
     spent = in_turn(turns, options.rounds, report)
     figures, series = tabled(spent)
     figures |= grown(series)
@@ -186,7 +186,7 @@ def grown(series: Mapping[str, Sequence[float]]) -> dict[str, Figure | None]:
     }
 
 
-class _Heard:
+class HeardAudio:
     """Endless audio, as long or as finely cut as a turn needs it."""
 
     def __init__(self, clips: Sequence[Clip], rate_hz: int) -> None:
@@ -204,7 +204,10 @@ class _Heard:
         return [audio[first : first + size] for first in range(0, len(audio), size)]
 
 
-def _offline(recognizer: Recognizer, audio: Array, length_s: float) -> Callable[[], Spent]:
+def offline_turn(recognizer: Recognizer, audio: Array) -> Callable[[], Spent]:
+    """Return what transcribes a recording as a whole, and says what that took."""
+    length_s = len(audio) / recognizer.sample_rate_hz
+
     def run() -> Spent:
         cpu_s, wall_s = time.process_time(), time.perf_counter()
         recognizer.transcribe(audio, recognizer.sample_rate_hz)
@@ -213,23 +216,24 @@ def _offline(recognizer: Recognizer, audio: Array, length_s: float) -> Callable[
     return run
 
 
-def _stream(
+def stream_turn(
     recognizer: Recognizer,
-    heard: _Heard,
+    heard: HeardAudio,
     *,
     chunk_ms: float = STREAM.chunk_ms,
     left_ms: float = STREAM.left_ms,
 ) -> Callable[[], Spent]:
+    """Return what pushes a turn's audio into a stream whose contexts are full."""
     stream = _warm(recognizer, heard, StreamOptions(chunk_ms, STREAM.lookahead_ms, left_ms))
     return _pushed([stream], heard.chunks(chunk_ms))
 
 
-def _side_by_side(recognizer: Recognizer, heard: _Heard, n_streams: int) -> Callable[[], Spent]:
+def _side_by_side(recognizer: Recognizer, heard: HeardAudio, n_streams: int) -> Callable[[], Spent]:
     streams = [_warm(recognizer, heard, STREAM) for _ in range(n_streams)]
     return _pushed(streams, heard.chunks(STREAM.chunk_ms))
 
 
-def _warm(recognizer: Recognizer, heard: _Heard, options: StreamOptions) -> Stream:
+def _warm(recognizer: Recognizer, heard: HeardAudio, options: StreamOptions) -> Stream:
     """Open a stream and fill its contexts."""
     stream = recognizer.stream(options)
     n_chunks = round((options.left_ms + options.lookahead_ms) / options.chunk_ms) + 1

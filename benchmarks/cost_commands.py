@@ -28,8 +28,19 @@ _LONGEST_S = 600.0
 
 
 def add_parsers(kinds: Kinds) -> None:
-    """Add `speed`, `start`, `memory` and `decoder`."""
+    """Add `speed`, `sizes`, `start`, `memory` and `decoder`."""
     _add_speed(kinds)
+    one = kinds.add_parser(
+        "sizes",
+        help="how the cost grows with the model: tiny, base, large",
+        description="Random weights at three sizes go through the export to int8; one thread, "
+        "offline and streamed, and the slope over parameters. Needs the extra `export` while the "
+        "cache is empty, 8 GB of memory and 4 GB of disk for it.",
+    )
+    add_rounds(one, 5)
+    add_cache(one)
+    add_outputs(one)
+    one.set_defaults(run=_sizes)
     one = kinds.add_parser(
         "start",
         help="from starting the interpreter to the first transcript, wall and CPU",
@@ -121,6 +132,14 @@ def _compared(arguments: argparse.Namespace) -> int:
 
     if arguments.model is not None:
         complain("--compare measures exports of its own: leave out --model, or --compare")
+    return tell(measure(arguments.cache, rounds=arguments.rounds, report=progress), arguments)
+
+
+def _sizes(arguments: argparse.Namespace) -> int:
+    from .sizes import measure
+
+    at_least(arguments, rounds=1)
+    check_outputs(arguments)
     return tell(measure(arguments.cache, rounds=arguments.rounds, report=progress), arguments)
 
 
