@@ -67,6 +67,7 @@ class Stretch:
 class AlignedScript:
     """A text, laid over audio."""
 
+    script: Script
     words: tuple[AlignedWord, ...]
     """All of them, in order."""
     unexplained: tuple[Stretch, ...]
@@ -118,6 +119,7 @@ def align(
     for settled in search.finish():
         folded.add(settled)
     return AlignedScript(
+        script,
         folded.words(),
         folded.unexplained(),
         search.log_prob - search.cost,

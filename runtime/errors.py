@@ -110,6 +110,10 @@ class PhrasesNotFoundError(Wav2EdgeError, FileNotFoundError):
     """There is no such file of phrases, or it is no text."""
 
 
+class TextNotFoundError(Wav2EdgeError, FileNotFoundError):
+    """There is no such file of text, or it is no text."""
+
+
 class VadMissingError(Wav2EdgeError, ImportError):
     """Voice activity detection was asked for and its package is not installed."""
 

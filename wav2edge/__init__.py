@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from wav2edge.lm.errors import Wav2EdgeError
     from wav2edge.lm.templates import Templates
+    from wav2edge.runtime.alignment import Alignment
     from wav2edge.runtime.endpoint import EndpointOptions
     from wav2edge.runtime.events import Event, Final, Overflow, Partial, SpeechEnd, SpeechStart
     from wav2edge.runtime.live import LiveSource, Playback
     from wav2edge.runtime.microphone import Microphone
+    from wav2edge.runtime.pronunciation import Pronunciation
     from wav2edge.runtime.recognizer import Recognizer, load
     from wav2edge.runtime.stream import Stream, StreamOptions, StreamState
     from wav2edge.runtime.subtitles import Subtitles
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Alignment",
     "EndpointOptions",
     "Event",
     "Final",
@@ -33,6 +36,7 @@ __all__ = [
     "Overflow",
     "Partial",
     "Playback",
+    "Pronunciation",
     "Recognizer",
     "Segment",
     "SpeechEnd",
@@ -50,6 +54,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Alignment": "wav2edge.runtime.alignment",
     "EndpointOptions": "wav2edge.runtime.endpoint",
     "Event": "wav2edge.runtime.events",
     "Final": "wav2edge.runtime.events",
@@ -58,6 +63,7 @@ _HOMES = {
     "Overflow": "wav2edge.runtime.events",
     "Partial": "wav2edge.runtime.events",
     "Playback": "wav2edge.runtime.live",
+    "Pronunciation": "wav2edge.runtime.pronunciation",
     "Recognizer": "wav2edge.runtime.recognizer",
     "Segment": "wav2edge.runtime.transcript",
     "SpeechEnd": "wav2edge.runtime.events",

@@ -55,7 +55,7 @@ def parser() -> argparse.ArgumentParser:
     from wav2edge.benchmarks import tune_command
     from wav2edge.export import commands as export_commands
     from wav2edge.lm import commands as lm_commands
-    from wav2edge.runtime import attachment, demo, listen
+    from wav2edge.runtime import alignment_commands, attachment, demo, listen
     from wav2edge.runtime import commands as runtime_commands
     from wav2edge.training import commands as training_commands
 
@@ -67,6 +67,7 @@ def parser() -> argparse.ArgumentParser:
     subparsers = whole.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for home in (
         runtime_commands,
+        alignment_commands,
         listen,
         export_commands,
         training_commands,
