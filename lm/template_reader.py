@@ -11,17 +11,14 @@ MOST_NUMBERS = 10_001  # in one range
 LARGEST_NUMBER = 999_999
 MOST_TIMES = 100  # that something is repeated, where a number of times is given
 
-_TOKENS = re.compile(
-    r"""(?P<gap>\s+)
+_TOKENS = r"""(?P<gap>\s+)
       | \{\s*(?P<low>\d+)\s*\.\.\s*(?P<high>\d+)\s*(?:\.\.\s*(?P<step>\d+)\s*)?\}
       | \{\s*(?P<least>\d+)\s*(?P<comma>,\s*(?P<most>\d*)\s*)?\}
       | \{\s*(?P<slot>[^\W\d][\w-]*)\s*\}
       | (?P<times>[+*])
       | (?P<sign>[()\[\]|])
       | (?P<letters>[^\s()\[\]{}|+*=]+)
-      | (?P<wrong>.)""",
-    re.VERBOSE,
-)
+      | (?P<wrong>.)"""
 _CLOSING = {"(": ")", "[": "]"}
 
 
@@ -114,7 +111,7 @@ class _Reader:
     def __init__(self, text: str, places: Items[Place]) -> None:
         self._places = places
         self._end = len(text)
-        self._tokens = _without_outer_gaps(list(_TOKENS.finditer(text)))
+        self._tokens = _without_outer_gaps(list(re.finditer(_TOKENS, text, re.VERBOSE)))
         self._next = 0
 
     def line(self) -> Part:

@@ -14,8 +14,6 @@ damage, not against forgery: whoever writes a bundle writes its hashes.
 import hashlib
 import json
 import os
-import secrets
-import shutil
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -124,7 +122,7 @@ class Bundle:
         folder = Path(os.path.abspath(folder))  # noqa: PTH100  (resolve would follow links)
         _refuse_to_replace(folder, overwrite=overwrite)
         contents = {TOKENS: _lines(tokens), MODEL: model, **_weights(model), **(others or {})}
-        draft = folder.parent / f".{folder.name}.{secrets.token_hex(4)}"
+        draft = folder.parent / f".{folder.name}.{os.urandom(4).hex()}"
         try:
             draft.mkdir(parents=True)
             files = {name: _put(_inside(draft, name), body) for name, body in contents.items()}
@@ -134,7 +132,7 @@ class Bundle:
             checked = cls.read(draft)
             _replace(folder, draft)
         except BaseException:
-            shutil.rmtree(draft, ignore_errors=True)
+            _remove(draft)
             raise
         return replace(checked, folder=folder)
 
@@ -163,7 +161,7 @@ class Bundle:
         found = json.loads(_manifest_of(self.folder))
         files = {name: said for name, said in found["files"].items() if name not in remove}
         fresh = {name: body for name, body in (add or {}).items() if name not in found["files"]}
-        draft = path.with_name(f".{MANIFEST}.{secrets.token_hex(4)}")
+        draft = path.with_name(f".{MANIFEST}.{os.urandom(4).hex()}")
         places = {name: _inside(self.folder, name) for name in (*fresh, *remove)}
         try:
             for name, body in fresh.items():
@@ -301,6 +299,8 @@ def _put(path: Path, body: bytes | Path) -> dict[str, Any]:
     """Write one file so that it survives a power cut; return what the manifest says of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if isinstance(body, Path):
+        import shutil
+
         shutil.copyfile(body, path)
     else:
         path.write_bytes(body)
@@ -338,4 +338,10 @@ def _replace(folder: Path, draft: Path) -> None:
     except OSError:
         aside.rename(folder)
         raise
-    shutil.rmtree(aside, ignore_errors=True)
+    _remove(aside)
+
+
+def _remove(folder: Path) -> None:
+    import shutil  # three compressors come with it, and a reader writes nothing
+
+    shutil.rmtree(folder, ignore_errors=True)

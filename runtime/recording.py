@@ -11,10 +11,8 @@ comes out first, then a `TruncatedAudioError`.
 import contextlib
 import os
 import re
-import shutil
 import stat
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -286,6 +284,9 @@ def _opened(source: str | os.PathLike[str], name: str) -> IO[bytes]:
 
 def _spooled(stream: IO[bytes]) -> IO[bytes]:
     """Copy a stream that cannot seek to a temporary file, which goes when it is closed."""
+    import shutil
+    import tempfile
+
     spool = tempfile.TemporaryFile()  # noqa: SIM115  (the caller closes it)
     shutil.copyfileobj(stream, spool, 1 << 20)
     spool.seek(0)

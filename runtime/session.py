@@ -13,7 +13,6 @@ uses no CPU. A provider is what was asked for, or an error.
 import json
 import os
 from collections.abc import Mapping, Sequence
-from importlib.metadata import packages_distributions, version
 from pathlib import Path
 from typing import Any
 
@@ -232,6 +231,8 @@ def runtime_distributions() -> dict[str, str]:
     There must be exactly one. Two (`onnxruntime` and `onnxruntime-gpu`, say) overwrite each other's
     files, and which providers are left is an accident.
     """
+    from importlib.metadata import packages_distributions, version
+
     names = sorted(set(packages_distributions().get("onnxruntime", ())))
     return {name: version(name) for name in names}
 
