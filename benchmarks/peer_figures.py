@@ -1,0 +1,229 @@
+"""What the comparison with peers found: figures, the table, and who is ahead."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from .conditions import Conditions
+from .peer_contenders import CONTENDERS, OURS
+from .result import BenchmarkError, Figure, Result, median_of, spread
+
+AT_PARITY = 0.01
+"""Largest character error that counts as the same text, as the export's own gate has it."""
+RIVALS = ("onnx-asr", "sherpa-onnx", "transformers", "onnxruntime", "openvino")
+_GOALS = {
+    "start_wall_s": "start to first transcript",
+    "start_cpu_s": "start, CPU time",
+    "rss_beyond_3s_mb": "memory beyond the model, 3 s",
+    "rss_beyond_30s_mb": "memory beyond the model, 30 s",
+    "cpu_10s": "CPU per second of audio, 10 s",
+    "cpu_30s": "CPU per second of audio, 30 s",
+    "live": "CPU per second of live audio",
+}
+_MEASURED_IN_TURN = ("start_wall_s", "start_cpu_s", "cpu_10s", "cpu_30s")
+
+DEFINITIONS = {
+    "start_wall_s": "a fresh process, from its start to the transcript of a 3 s clip: time",
+    "start_cpu_s": "the same: CPU time of the whole process, interpreter included",
+    "file_mb": "size of the model's files",
+    "rss_3s_mb": "largest resident set of a fresh process after the 3 s clip",
+    "rss_beyond_3s_mb": "the same less the size of the model's files",
+    "rss_beyond_30s_mb": "the same after 30 s at once (the pipeline: in its chunks)",
+    "cpu_10s": "CPU ms of the process per second of audio, 10 s at once, text included",
+    "cpu_30s": "the same for 30 s at once",
+    "unseen_over_seen": "CPU of a length that the process meets for the first time, over the "
+    "second time",
+    "cpu_stream": "CPU ms per second of audio of a live stream over 30 s, events included",
+    "cpu_window": "CPU ms per second of live audio for who cannot stream: left context, chunk and "
+    "look-ahead at once, for every chunk",
+    "character_error": f"edit distance to the text of transformers in float32, over its "
+    f"characters (n); at most {AT_PARITY:.0%} is parity",
+    "equal_texts": "share of clips with exactly that text",
+    "over_ours": "how many times ours (" + OURS + ") it is, round by round",
+    "n": "fresh processes or rounds, everybody in turn",
+}
+"""What each figure means, by its first word; the others are the model and the contender."""
+
+
+def key(*words: str) -> str:
+    """Name a figure: what it is, of which model, of whom."""
+    return " ".join(words)
+
+
+@dataclass(slots=True)
+class Measured:
+    """What is found while the benchmark runs."""
+
+    series: dict[str, list[float]] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)
+    """Why somebody could not be measured, by model and name."""
+    versions: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Of each environment."""
+
+    def compare(
+        self, model: str, name: str, texts: Sequence[str], reference: Sequence[str]
+    ) -> None:
+        """Keep how far one's texts are from the reference's."""
+        from rapidfuzz.distance import Levenshtein
+
+        pairs = list(zip(texts, reference, strict=True))
+        distance = sum(Levenshtein.distance(one, other) for one, other in pairs)
+        n_characters = sum(map(len, reference))
+        equal = sum(one == other for one, other in pairs) / len(pairs)
+        self.series[key("character_error", model, name)] = [distance / max(1, n_characters)]
+        self.series[key("n_characters", model, name)] = [float(n_characters)]
+        self.series[key("equal_texts", model, name)] = [equal]
+
+
+def merged(
+    measured: Measured, before: Result | None, conditions: Conditions
+) -> tuple[dict[str, list[float]], dict[str, Any]]:
+    """Add what was measured to an earlier result.
+
+    Returns:
+        All series; and what the conditions' options tell besides: versions and reasons.
+
+    Raises:
+        BenchmarkError: The earlier result is of another machine, version or model.
+    """
+    series, told = dict(measured.series), {"peers": measured.versions, "failed": measured.reasons}
+    if before is None:
+        return series, told
+    for name in ("cpu", "cores", "threads", "versions", "model"):
+        now, then = getattr(conditions, name), getattr(before.conditions, name)
+        if now != then:
+            raise BenchmarkError(
+                f"the earlier result has {name} {then!r}, now it is {now!r}: rounds of different "
+                "conditions do not belong together; measure anew"
+            )
+    old = before.conditions.options
+    if any(old["peers"].get(one, said) != said for one, said in measured.versions.items()):
+        raise BenchmarkError("a peer has another version than in the earlier result: measure anew")
+    constant = ("file_mb", "rss_", "character_error", "n_characters", "equal_texts")
+    for name, values in before.series.items():
+        if name in series and not name.startswith(constant):
+            series[name] = [*values, *series[name]]
+        series.setdefault(name, values)
+    told = {"peers": old["peers"] | measured.versions, "failed": old["failed"] | measured.reasons}
+    return series, told
+
+
+def figures(
+    series: Mapping[str, Sequence[float]], *, models: Sequence[str]
+) -> dict[str, Figure | None]:
+    """Return medians with their spread, and how many times ours each is."""
+    found: dict[str, Figure | None] = {}
+    for name, values in series.items():
+        what, *rest = name.split(" ")
+        if what == "character_error":
+            n_characters = int(series[key("n_characters", *rest)][0])
+            found[name] = Figure(values[0], values[0], values[0], n_characters)
+        elif what != "n_characters":
+            found[name] = spread(values)
+    for model in models:
+        for what in _MEASURED_IN_TURN:
+            ours = series.get(key(what, model, OURS), ())
+            for name in CONTENDERS:
+                theirs = series.get(key(what, model, name), ())
+                if name != OURS and ours and len(theirs) == len(ours):
+                    ratios = [one / other for one, other in zip(theirs, ours, strict=True)]
+                    found[key(f"{what}_over_ours", model, name)] = spread(ratios)
+    return found
+
+
+_HEAD = (
+    "| | start, s | CPU, s | model, MB | memory beyond it, 3 s | 30 s, MB | CPU ms/s, 10 s | 30 s "
+    "| first time | live | character error |"
+)
+_COLUMNS = {
+    "start_wall_s": 2,
+    "start_cpu_s": 2,
+    "file_mb": 0,
+    "rss_beyond_3s_mb": 0,
+    "rss_beyond_30s_mb": 0,
+    "cpu_10s": 1,
+    "cpu_30s": 1,
+    "unseen_over_seen": 2,
+    "live": 1,
+}  # what a column shows, and its decimals
+
+
+def table(result: Result) -> list[str]:
+    """Write all out in Markdown, a table a model; who failed stands below it with the reason."""
+    failed: Mapping[str, str] = result.conditions.options["failed"]
+    lines = []
+    for model in result.conditions.options["models"]:
+        rows = filter(None, (_row(result, model, name) for name in CONTENDERS))
+        lines += [f"### {model}", "", _HEAD, "| --- |" + " ---: |" * (len(_COLUMNS) + 1), *rows, ""]
+        reasons = {name: failed.get(key(model, name)) for name in CONTENDERS}
+        lines += [f"- {name} failed, {why}" for name, why in reasons.items() if why is not None]
+        lines += [""]
+    return lines
+
+
+def _row(result: Result, model: str, name: str) -> str | None:
+    """Return one's row, empty for who failed at once; None for who was not asked."""
+    shown = [_shown(result, what, model, name, digits) for what, digits in _COLUMNS.items()]
+    error = _median(result, "character_error", model, name)
+    shown.append("" if error is None else f"{100 * error:.2f} %")
+    asked = any(shown) or key(model, name) in result.conditions.options["failed"]
+    return f"| {name} | {' | '.join(shown)} |" if asked else None
+
+
+def verdicts(result: Result) -> list[str]:
+    """Say of each goal and each rival's best row whether ours is ahead, and by how much.
+
+    A row whose text is not at parity on some model is no rival; it is named instead.
+    """
+    lines = []
+    odd = [name for name in CONTENDERS if not at_parity(result, name)]
+    for model in result.conditions.options["models"]:
+        for what, said in _GOALS.items():
+            ours = _median(result, what, model, OURS)
+            if ours is None:
+                continue
+            found = []
+            for rival in RIVALS:
+                best = _best(result, what, model, rival, odd)
+                if best is not None:
+                    times = best[0] / ours
+                    word = "ahead" if times > 1 else "BEHIND"
+                    found.append(f"{rival} {times:.2f} ({word}, {best[1]})")
+            lines.append(f"{model}, {said}: {'; '.join(found)}")
+    if odd:
+        lines.append(f"not at parity, and so no rivals: {', '.join(odd)}")
+    return lines
+
+
+def at_parity(result: Result, name: str) -> bool:
+    """Tell whether one's texts are the reference's, as far as they were compared."""
+    errors = [
+        _median(result, "character_error", model, name)
+        for model in result.conditions.options["models"]
+    ]
+    return all(error is None or error <= AT_PARITY for error in errors)
+
+
+def _best(
+    result: Result, what: str, model: str, rival: str, odd: Sequence[str]
+) -> tuple[float, str] | None:
+    """Return a rival's least value, and whose it is; our own file under its name is not its."""
+    values = [
+        (value, name)
+        for name in CONTENDERS
+        if name.startswith(rival) and name not in odd and not name.endswith("-ours")
+        for value in [_median(result, what, model, name)]
+        if value is not None
+    ]
+    return min(values, default=None)
+
+
+def _shown(result: Result, what: str, model: str, name: str, digits: int) -> str:
+    value = _median(result, what, model, name)
+    return "" if value is None else f"{value:.{digits}f}"
+
+
+def _median(result: Result, what: str, model: str, name: str) -> float | None:
+    names = ("cpu_stream", "cpu_window") if what == "live" else (what,)
+    values = [value for one in names for value in result.series.get(key(one, model, name), ())]
+    return median_of(values) if values else None

@@ -1,0 +1,271 @@
+"""`wav2edge bench peers`: what others make of the same weights, each in its own environment.
+
+Every contender is a process (`peer_process`) that runs one script (`peer_*.py`) under the
+interpreter of an environment that this benchmark makes. All get the same samples as an array, so
+that reading and resampling are nobody's. Starts are fresh processes, costs come from processes
+that stay; in each round everybody has a turn. Who cannot be installed, loaded or run is told with
+the reason and left out of what follows.
+"""
+
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wav2edge.lm.errors import Wav2EdgeError
+from wav2edge.runtime.recognizer import load
+
+from .base_model import BaseModel
+from .clips import Clip, find_clips, looped
+from .conditions import Conditions, options_of
+from .peer_contenders import CONTENDERS, REFERENCE, Contender
+from .peer_figures import DEFINITIONS, Measured, figures, key, merged
+from .peer_models import PeerModels
+from .peer_process import Answer, PeerProcess
+from .result import BenchmarkError, Result
+from .sliding_window import OPTIONS
+
+Array = NDArray[np.float32]
+Report = Callable[[str], None]
+
+BASE = "base"
+"""The model whose weights are random: no text of it is compared."""
+PARTS = ("start", "cost", "parity")
+FIRST_S, LONGEST_S = 3.0, 30.0
+_RATE_HZ = 16_000
+_UNSEEN_S, _UNSEEN_STEP_S = 4.0, 0.06
+_WINDOW_S = (OPTIONS.left_ms + OPTIONS.chunk_ms + OPTIONS.lookahead_ms) / 1000
+
+
+@dataclass(frozen=True, slots=True)
+class PeersOptions:
+    """What is measured, and how often."""
+
+    names: tuple[str, ...] = tuple(CONTENDERS)
+    parts: tuple[str, ...] = PARTS
+    starts: int = 5
+    """Fresh processes of each."""
+    rounds: int = 5
+    """Of each length."""
+    lengths_s: tuple[float, ...] = (10.0, LONGEST_S)
+    threads: int = 1
+    only: str | None = None
+    """One model's name, to leave out the others."""
+
+    def __post_init__(self) -> None:
+        for name, known in (("names", tuple(CONTENDERS)), ("parts", PARTS)):
+            odd = [one for one in getattr(self, name) if one not in known]
+            if odd:
+                raise BenchmarkError(f"{name} has {', '.join(odd)}, expected {', '.join(known)}")
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """A contender that is ready to run one model."""
+
+    contender: Contender
+    python: Path
+    job: dict[str, Any]
+    size_mb: float
+
+    def started(self, folder: Path) -> PeerProcess:
+        """Start its process; `folder` is for their exchange."""
+        own = Path(tempfile.mkdtemp(dir=folder))
+        return PeerProcess(self.python, self.contender.script, self.job, own)
+
+
+class Field:
+    """Those who still run, for one model; who fails leaves it with the reason."""
+
+    def __init__(self, model: str, measured: Measured, report: Report) -> None:
+        self.model, self.measured, self._report = model, measured, report
+        self.seats: dict[str, Seat] = {}
+
+    @contextmanager
+    def trying(self, name: str, what: str) -> Iterator[None]:
+        """Let one of them do something; it leaves the field if it cannot."""
+        self._report(f"{self.model}: {name}, {what}")
+        try:
+            yield
+        except Wav2EdgeError as error:
+            self.seats.pop(name, None)
+            self.measured.reasons[key(self.model, name)] = f"{what}: {error}"
+
+    def note(self, what: str, name: str, value: float) -> None:
+        """Keep one value."""
+        self.measured.series.setdefault(key(what, self.model, name), []).append(value)
+
+
+def measure(
+    models: Mapping[str, BaseModel],
+    cache: Path,
+    options: PeersOptions,
+    *,
+    clips: Sequence[Clip] = (),
+    before: Result | None = None,
+    report: Report = lambda _: None,
+) -> Result:
+    """Compare all.
+
+    Args:
+        models: The forms of each checkpoint by its name. The conditions tell of the first. Texts
+            are compared for all but `BASE`.
+        cache: Folder of the environments and of what is made for the peers.
+        options: What is measured.
+        clips: Speech to compare texts on; empty: the synthetic clips that come with the package.
+        before: An earlier result of the same machine, versions and models, which this one adds its
+            rounds to.
+        report: Told what is being done.
+
+    Raises:
+        BenchmarkError: `before` is of other conditions.
+    """
+    measured = Measured()
+    first = next(iter(models.values()))
+    if options.only is not None and options.only not in models:
+        raise BenchmarkError(f"only is {options.only!r}, expected one of {', '.join(models)}")
+    conditions = Conditions.now(
+        load(first.bundle, threads=options.threads),
+        threads=options.threads,
+        options={**options_of(options), "models": list(models), "stream": options_of(OPTIONS)},
+        audio={"clips": [clip.path.name for clip in clips] or "synthetic"},
+    )
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for model, files in models.items():
+            if options.only not in (None, model):
+                continue
+            field = Field(model, measured, report)
+            _sit_down(field, PeerModels(files, cache / f"models-{model}", report), cache, options)
+            if "start" in options.parts:
+                _starts(field, folder, options)
+            if {"cost", "parity"} & set(options.parts):
+                parity = "parity" in options.parts and model != BASE
+                _alive(field, folder, options, list(clips or find_clips([])) if parity else [])
+    series, told = merged(measured, before, conditions)
+    conditions.options.update(told)
+    found = figures(series, models=list(models))
+    return Result("peers", conditions.ended(), found, DEFINITIONS, series)
+
+
+def _sit_down(field: Field, models: PeerModels, cache: Path, options: PeersOptions) -> None:
+    """Make environments and models."""
+    for name in options.names:
+        contender = CONTENDERS[name]
+        with field.trying(name, "installing"):
+            python = contender.python(cache)
+        if key(field.model, name) in field.measured.reasons:
+            continue
+        with field.trying(name, "making its model"):
+            form = contender.form(models, python)
+            job = contender.job(form, models.reading(), options.threads)
+            field.seats[name] = Seat(contender, python, job, form.size_mb)
+            field.note("file_mb", name, form.size_mb)
+
+
+def _starts(field: Field, folder: Path, options: PeersOptions) -> None:
+    """Fresh processes: the first round fills the caches of the disk, and tells of memory."""
+    audio = speech(folder, FIRST_S)
+    for i in range(options.starts + 1):
+        for name, seat in list(field.seats.items()):
+            with field.trying(name, f"start {i} of {options.starts}"), seat.started(folder) as peer:
+                answer = peer.ask("whole", audio)
+                if i:
+                    field.note("start_wall_s", name, answer.since_start_wall_s)
+                    field.note("start_cpu_s", name, answer.since_start_cpu_s)
+                    continue
+                field.measured.versions[seat.contender.peer] = peer.versions()
+                field.note("rss_3s_mb", name, answer.peak_rss_mb)
+                field.note("rss_beyond_3s_mb", name, answer.peak_rss_mb - seat.size_mb)
+                longest = peer.ask("whole", speech(folder, LONGEST_S)).peak_rss_mb
+                field.note("rss_beyond_30s_mb", name, longest - seat.size_mb)
+
+
+def _alive(field: Field, folder: Path, options: PeersOptions, clips: Sequence[Clip]) -> None:
+    """Measure with processes that stay."""
+    with ExitStack() as stack:
+        peers: dict[str, PeerProcess] = {}
+        for name, seat in list(field.seats.items()):
+            with field.trying(name, "loading"):
+                peers[name] = stack.enter_context(seat.started(folder))
+                peers[name].ask("whole", speech(folder, FIRST_S))
+        if "cost" in options.parts:
+            for length_s in options.lengths_s:
+                _costs(field, peers, folder, options, length_s)
+            _live_costs(field, peers, folder, options)
+        if clips:
+            _texts(field, peers, folder, clips)
+
+
+def _costs(
+    field: Field,
+    peers: Mapping[str, PeerProcess],
+    folder: Path,
+    options: PeersOptions,
+    length_s: float,
+) -> None:
+    audio = speech(folder, length_s)
+    for i in range(options.rounds + 1):
+        for name in list(field.seats):
+            with field.trying(name, f"{length_s:g} s, round {i} of {options.rounds}"):
+                answer = peers[name].ask("whole", audio)
+                if i:  # the first round warms up
+                    field.note(f"cpu_{length_s:g}s", name, 1000 * answer.cpu_s / length_s)
+
+
+def _live_costs(
+    field: Field, peers: Mapping[str, PeerProcess], folder: Path, options: PeersOptions
+) -> None:
+    """Lengths that were never seen before, and live audio: a stream, or a window that slides."""
+    window, chunk_s = speech(folder, _WINDOW_S), OPTIONS.chunk_ms / 1000
+    for i in range(options.rounds + 1):
+        unseen = speech(folder, _UNSEEN_S + _UNSEEN_STEP_S * i)
+        for name in list(field.seats):
+            with field.trying(name, f"live, round {i} of {options.rounds}"):
+                twice = [peers[name].ask("whole", unseen).cpu_s for _ in range(2)]
+                spent = _live(peers[name], folder, window, chunk_s)
+                if i:
+                    field.note("unseen_over_seen", name, twice[0] / twice[1])
+                    field.note(f"cpu_{'stream' if spent[1] else 'window'}", name, spent[0])
+
+
+def _live(peer: PeerProcess, folder: Path, window: Path, chunk_s: float) -> tuple[float, bool]:
+    """Return CPU ms per second of live audio, and whether it is a stream."""
+    once: Answer = peer.ask("whole", window)
+    if "stream" not in once.ways:
+        return 1000 * once.cpu_s / chunk_s, False
+    return 1000 * peer.ask("stream", speech(folder, LONGEST_S)).cpu_s / LONGEST_S, True
+
+
+def _texts(
+    field: Field, peers: Mapping[str, PeerProcess], folder: Path, clips: Sequence[Clip]
+) -> None:
+    """Hear all clips with all; the reference is what transformers says in float32."""
+    texts: dict[str, list[str]] = {}
+    for i, clip in enumerate(clips):
+        audio = _written(folder / f"clip-{i}.f32", clip.samples(_RATE_HZ))
+        for name in list(field.seats):
+            with field.trying(name, f"text {i + 1} of {len(clips)}"):
+                texts.setdefault(name, []).append(peers[name].ask("whole", audio).text.upper())
+    if REFERENCE in field.seats:
+        for name in field.seats:
+            field.measured.compare(field.model, name, texts[name], texts[REFERENCE])
+
+
+def speech(folder: Path, length_s: float) -> Path:
+    """Return a file of so much speech, float32 at 16 kHz: the package's clips in a row."""
+    path = folder / f"speech-{round(1000 * length_s)}ms.f32"
+    if path.is_file():
+        return path
+    blocks = looped(find_clips([]), rate_hz=_RATE_HZ, gap_s=0.2, block_s=length_s)
+    return _written(path, next(blocks))
+
+
+def _written(path: Path, samples: Array) -> Path:
+    samples.astype(np.float32).tofile(path)
+    return path
