@@ -3,7 +3,14 @@
 import argparse
 from collections.abc import Sequence
 
-from . import accuracy_commands, cost_commands, peer_commands, report_commands, stream_commands
+from . import (
+    accuracy_commands,
+    alignment_commands,
+    cost_commands,
+    peer_commands,
+    report_commands,
+    stream_commands,
+)
 from .command_line import (
     Kinds,
     add_outputs,
@@ -21,7 +28,14 @@ from .command_line import (
 TOO_SLOW = 3
 """The exit status that says that the device does not keep up."""
 
-_HOMES = (stream_commands, cost_commands, peer_commands, accuracy_commands, report_commands)
+_HOMES = (
+    stream_commands,
+    cost_commands,
+    peer_commands,
+    accuracy_commands,
+    alignment_commands,
+    report_commands,
+)
 
 
 class _Kinds(argparse._SubParsersAction):  # type: ignore[type-arg]  # noqa: SLF001
