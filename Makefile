@@ -11,7 +11,7 @@ VOICES := espeak-ng flite festival festvox-kallpc16k festvox-kdlpc16k festvox-us
 
 export AUDIO
 
-.PHONY: demo test lint format coverage voices training-voices language-model microphone kenlm compiler pyctcdecode clean
+.PHONY: demo docs test lint format coverage voices training-voices language-model microphone kenlm compiler pyctcdecode clean
 .DELETE_ON_ERROR:
 
 demo: $(DEMO)/installed  ## transcribe with the embedded model; AUDIO=path takes another recording
@@ -19,6 +19,9 @@ demo: $(DEMO)/installed  ## transcribe with the embedded model; AUDIO=path takes
 
 test: lint voices microphone kenlm pyctcdecode  ## lint, types, tests
 	$(TEST)/bin/pytest
+
+docs: $(TEST)/installed  ## the documentation site, into site/
+	$(TEST)/bin/python -m zensical build --strict --clean
 
 lint: $(TEST)/installed
 	$(TEST)/bin/ruff check
@@ -42,8 +45,8 @@ $(DEMO)/installed: pyproject.toml
 
 $(TEST)/installed: pyproject.toml constraints.txt
 	@$(call fresh,$(TEST))
-	@echo "installing wav2edge[export,train,bench,mic,vad,dev] within constraints.txt"
-	@$(TEST)/bin/python -m pip $(PIP) --constraint constraints.txt --editable ".[export,train,bench,mic,vad,dev]"
+	@echo "installing wav2edge[export,train,bench,mic,vad,docs,dev] within constraints.txt"
+	@$(TEST)/bin/python -m pip $(PIP) --constraint constraints.txt --editable ".[export,train,bench,mic,vad,docs,dev]"
 	@touch $@
 
 # kenlm is built from source (a minute). Where that fails, what needs it is skipped.
@@ -118,5 +121,5 @@ else echo "of $(1) something is missing: tests that need it are skipped"; fi
 endef
 
 clean:
-	rm -rf .venv-demo .venv-test .venv-pyctcdecode build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
-	find benchmarks examples export lm runtime tests training wav2edge -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -rf .venv-demo .venv-test .venv-pyctcdecode build dist site .cache *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
+	find benchmarks docs examples export lm runtime tests training wav2edge -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,53 +1,56 @@
-"""The README under test: its Python runs, its command lines are understood, its folders exist."""
+"""The README and the pages under test: Python runs, command lines are understood, folders exist."""
 
 import re
 import shlex
-import shutil
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import soundfile
 
 from wav2edge import cli
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
+TEXTS = (README, *sorted((ROOT / "docs" / "pages").rglob("*.md")))
+TALK_S = 3.0  # of the demo's clip: what the blocks transcribe
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 @dataclass(frozen=True)
 class Block:
-    """One fenced block of the README."""
+    """One fenced block of a text."""
 
+    file: Path
     language: str
     line: int  # of its first line of code, from 1
     source: str
 
     def __str__(self) -> str:
-        return f"{self.language or 'text'}-line-{self.line}"
+        return f"{self.file.stem}-{self.language or 'text'}-line-{self.line}"
 
 
-def blocks(text: str) -> list[Block]:
+def blocks(file: Path, text: str) -> list[Block]:
     """Every fenced block of a Markdown text, in order."""
     return [
-        Block(found[1], text.count("\n", 0, found.start(2)) + 1, found[2])
+        Block(file, found[1], text.count("\n", 0, found.start(2)) + 1, found[2])
         for found in _FENCE.finditer(text)
     ]
 
 
 def commands(*, starting: str) -> list[str]:
-    """Every command line of the README's bash blocks that starts with the given program."""
+    """Every command line of the bash blocks that starts with the given program, once."""
     lines = [
         line
         for block in BLOCKS
         if block.language == "bash"
         for line in block.source.replace("\\\n", " ").splitlines()
     ]
-    return [line for line in lines if line.split(maxsplit=1)[:1] == [starting]]
+    return sorted({line for line in lines if line.split(maxsplit=1)[:1] == [starting]})
 
 
-BLOCKS = blocks(README.read_text(encoding="utf-8"))
+BLOCKS = [block for file in TEXTS for block in blocks(file, file.read_text(encoding="utf-8"))]
 PYTHON = [block for block in BLOCKS if block.language == "python"]
 
 
@@ -62,11 +65,12 @@ def test_python_runs(
     block: Block, embedded_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each Python block runs by itself, in a folder that holds a bundle and a recording."""
-    shutil.copytree(embedded_bundle, tmp_path / "my-bundle")
-    shutil.copy(embedded_bundle / "demo.ogg", tmp_path / "talk.wav")  # told apart by content
+    (tmp_path / "my-bundle").symlink_to(embedded_bundle)
+    samples, rate_hz = soundfile.read(embedded_bundle / "demo.ogg", dtype="float32")
+    soundfile.write(tmp_path / "talk.wav", samples[: round(TALK_S * rate_hz)], rate_hz)
     monkeypatch.chdir(tmp_path)
-    padded = "\n" * (block.line - 1) + block.source  # so that a failure names the README's line
-    exec(compile(padded, str(README), "exec"), {"__name__": "readme"})  # noqa: S102
+    padded = "\n" * (block.line - 1) + block.source  # so that a failure names the text's line
+    exec(compile(padded, str(block.file), "exec"), {"__name__": "page"})  # noqa: S102
 
 
 @pytest.mark.parametrize("line", commands(starting="wav2edge"))
@@ -103,5 +107,8 @@ def test_map_names_every_folder() -> None:
 def test_blocks_are_found() -> None:
     """The reader of Markdown knows languages, lines and ends of blocks."""
     text = "a\n```bash\nwav2edge info\n```\nb\n```python\nx = 1\ny = 2\n```\n"
-    expected = [Block("bash", 3, "wav2edge info\n"), Block("python", 7, "x = 1\ny = 2\n")]
-    assert blocks(text) == expected
+    expected = [
+        Block(README, "bash", 3, "wav2edge info\n"),
+        Block(README, "python", 7, "x = 1\ny = 2\n"),
+    ]
+    assert blocks(README, text) == expected
