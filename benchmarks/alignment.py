@@ -1,10 +1,10 @@
 """`wav2edge bench alignment`: how far word boundaries of forced alignment are off.
 
 Single digits of the development set's speaker are joined by silence (`digit_strings` of
-`training/evaluate.py`), so it is known where each one lies. Each recording was trimmed by those who
-made it; the true boundaries are those of its speech: of the first and the last 10 ms that are within
-30 dB of its loudest 10 ms. Nobody marked them by hand, so the same figures are also given for 20 dB,
-for 40 dB, and for the ends of the recordings themselves.
+`training/evaluate.py`), so it is known where each one lies. Each recording was trimmed by those
+who made it; the true boundaries are those of its speech: of the first and the last 10 ms that are
+within 30 dB of its loudest 10 ms. Nobody marked them by hand, so the same figures are also given
+for 20 dB, for 40 dB, and for the ends of the recordings themselves.
 
 The texts are then made wrong, one word at a time: a digit that is not said is put in, and one that
 is said is taken out.

@@ -30,7 +30,7 @@ class _Row:
     @classmethod
     def of(cls, low: int, codes: NDArray[np.uint8]) -> "_Row":
         even = np.append(codes, np.uint8(0)) if len(codes) % 2 else codes
-        return cls(low, len(codes), even[0::2] | even[1::2] << 4)
+        return cls(low, len(codes), even[0::2] | (even[1::2] << np.uint8(4)))
 
     def codes(self) -> NDArray[np.uint8]:
         apart = np.empty(2 * len(self.packed), np.uint8)

@@ -27,6 +27,7 @@ Floats = NDArray[np.float64]
 
 LEAST = -25.0
 """Nats: no posterior counts for less, nor does any letter."""
+_TINY = 1e-300
 
 
 def aligned_goodness(log_probs: NDArray[np.float32], token_id: int, alphabet: Alphabet) -> float:
@@ -76,7 +77,8 @@ def alignment_free_goodness(
     heard = np.ones(alphabet.size, bool)
     heard[[*silent, *alphabet.special_ids]] = False
     lattice = _Lattice(chances, blank, np.array(ids))
-    return np.maximum(LEAST, np.log(lattice.shares(np.flatnonzero(heard))))
+    shares = lattice.shares(np.flatnonzero(heard))
+    return np.maximum(LEAST, np.log(np.maximum(shares, _TINY)))
 
 
 class _Lattice:
@@ -146,8 +148,9 @@ class _Lattice:
             on = (on + enters) * self._scaled[t, heard]
             ended += on * (after_blank[t + 1, :, None] + leads * after_token[t + 1, :, None])
         ended[-1] += on[-1]  # the audio may end on the last token
-        own = ended[at, np.searchsorted(heard, self._ids)]
-        return own / np.maximum(ended.sum(axis=1) + self._without(before, after_token), 1e-300)
+        own: Floats = ended[at, np.searchsorted(heard, self._ids)]
+        others: Floats = ended.sum(axis=1) + self._without(before, after_token)
+        return np.asarray(own / np.maximum(others, _TINY), np.float64)
 
     def _without(self, before: Floats, after_token: Floats) -> Floats:
         """Return the chance of the word without each token, `[k]`."""
@@ -155,6 +158,6 @@ class _Lattice:
         joins[1:-1] = self._ids[2:] != self._ids[:-2]
         from_blank = (self._blanks[:-1, :-1] * after_token[:-1]).sum(axis=0)
         from_token = (before[:-1] * after_token[:-1]).sum(axis=0) * joins
-        left = from_blank + from_token
+        left: Floats = from_blank + from_token
         left[-1] += self._blanks[-1, self._k - 1] + before[-1, self._k - 1]
         return left

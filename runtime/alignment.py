@@ -4,7 +4,7 @@ What decides is in `lm/alignment.py`; here frames become seconds, and words capt
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from wav2edge.lm.alignment import AlignedScript, AlignedToken, AlignedWord
@@ -211,7 +211,7 @@ class Clock:
         return TimedWord(word.text, start_s, end_s, word.confidence, characters)
 
 
-def json_line(line: Entry) -> str:
+def json_line(line: Mapping[str, object]) -> str:
     """Write an object as one line; a file name that is no UTF-8 is escaped."""
     written = json.dumps(line, ensure_ascii=False, allow_nan=False)
     return written.encode("utf-8", "backslashreplace").decode("utf-8")
