@@ -28,7 +28,12 @@ def add_parsers(
     Returns:
         What takes further commands of `lm`.
     """
-    parser = subparsers.add_parser("lm", help="make, measure, attach and tune language models")
+    parser = subparsers.add_parser(
+        "lm",
+        help="make, measure, attach and tune language models",
+        description="Make n-gram language models of text, measure them, put them into bundles, and "
+        "find their weights.",
+    )
     kinds = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_build(kinds, alphabet_of)
     one = kinds.add_parser(
@@ -53,8 +58,17 @@ def _add_build(
         "and a binary where KenLM's build_binary is on PATH.",
     )
     _add_text(one)
-    one.add_argument("-o", "--out", required=True, type=Path, metavar="LM.arpa", help="or .arpa.gz")
-    one.add_argument("--order", type=int, default=3, metavar="N", help="default: 3")
+    one.add_argument(
+        "-o",
+        "--out",
+        required=True,
+        type=Path,
+        metavar="LM.arpa",
+        help="new file; LM.arpa.gz is gzipped",
+    )
+    one.add_argument(
+        "--order", type=int, default=3, metavar="N", help="words of an n-gram; default: 3"
+    )
     one.add_argument(
         "--prune",
         type=int,
@@ -76,7 +90,10 @@ def _add_build(
         "error; without numbers: 0.5 1 1.5",
     )
     one.add_argument(
-        "--engine", choices=("own", "lmplz"), default="own", help="lmplz: KenLM's, from PATH"
+        "--engine",
+        choices=("own", "lmplz"),
+        default="own",
+        help="what builds it: own, or KenLM's lmplz, from PATH; default: own",
     )
     one.set_defaults(run=partial(_build, one, alphabet_of))
 
@@ -96,7 +113,9 @@ def _add_text(parser: argparse.ArgumentParser) -> None:
         choices=("upper", "lower"),
         help="one case, no punctuation but apostrophes; default: words are as they stand",
     )
-    parser.add_argument("--encoding", default="utf-8", metavar="NAME", help="default: utf-8")
+    parser.add_argument(
+        "--encoding", default="utf-8", metavar="NAME", help="of the text; default: utf-8"
+    )
 
 
 # --- build ---------------------------------------------------------------------------------------

@@ -47,11 +47,20 @@ def _add_arguments(parser: argparse.ArgumentParser, formats: tuple[str, ...]) ->
         metavar="TEXT",
         help="what is said: the text itself, a file of it (UTF-8), or - for standard input",
     )
-    parser.add_argument("--model", metavar="BUNDLE", help="default: the embedded model")
-    parser.add_argument("--format", choices=formats, default="txt", help="default: txt")
-    parser.add_argument("--threads", type=int, default=1, metavar="N", help="default: 1")
     parser.add_argument(
-        "--provider", default="cpu", metavar="P", help="as of transcribe; default: cpu"
+        "--model", metavar="BUNDLE", help="folder of a bundle; default: the embedded model"
+    )
+    parser.add_argument(
+        "--format", choices=formats, default="txt", help="of the output; default: txt"
+    )
+    parser.add_argument(
+        "--threads", type=int, default=1, metavar="N", help="CPU threads; default: 1"
+    )
+    parser.add_argument(
+        "--provider",
+        default="cpu",
+        metavar="P",
+        help="what runs the model, as in transcribe; default: cpu",
     )
     parser.add_argument(
         "--missing",

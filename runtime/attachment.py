@@ -163,15 +163,20 @@ def add_parsers(kinds: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         help="put a language model into a bundle",
         description="Copy a language model into a bundle, in place of the one that it may have.",
     )
-    one.add_argument("bundle", metavar="BUNDLE")
+    one.add_argument("bundle", metavar="BUNDLE", help="its folder")
     one.add_argument("lm", metavar="LM", help="ARPA, gzipped or not, or a KenLM binary")
     one.add_argument("--words", metavar="FILE", help="word list of a binary, one word a line")
     one.add_argument("--alpha", type=float, help="weight of the language model; default: 0.5")
-    one.add_argument("--beta", type=float, help="bonus of each word; default: 1.5")
-    one.add_argument("--unknown-word-score", type=float, help="default: -10")
+    one.add_argument("--beta", type=float, help="added to the score for every word; default: 1.5")
+    one.add_argument(
+        "--unknown-word-score",
+        type=float,
+        metavar="S",
+        help="added for a word that the language model does not know; default: -10",
+    )
     one.set_defaults(run=_attach)
     one = kinds.add_parser("detach", help="take the language model out of a bundle")
-    one.add_argument("bundle", metavar="BUNDLE")
+    one.add_argument("bundle", metavar="BUNDLE", help="its folder")
     one.set_defaults(run=_detach)
 
 

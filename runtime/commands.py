@@ -29,25 +29,39 @@ def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]
         "any channels. A bad file is reported and does not stop the others.",
     )
     parser.add_argument("files", nargs="+", metavar="FILE", help="a recording; - is standard input")
-    parser.add_argument("--model", metavar="BUNDLE", help="default: the embedded model")
+    parser.add_argument(
+        "--model", metavar="BUNDLE", help="folder of a bundle; default: the embedded model"
+    )
     parser.add_argument(
         "--format",
         choices=_FORMATS,
         default="txt",
-        help="txt, json (one line a file), or subtitles of one recording; default: txt",
+        help="text, JSON (one line a file), or subtitles of one recording; default: txt",
     )
-    parser.add_argument("--threads", type=int, default=1, metavar="N", help="default: 1")
+    parser.add_argument(
+        "--threads", type=int, default=1, metavar="N", help="CPU threads; default: 1"
+    )
     parser.add_argument(
         "--provider",
         default="cpu",
         metavar="P",
-        help="cpu, cuda, tensorrt, openvino, coreml, directml, or several, as in tensorrt,cuda; "
-        "each must be there; default: cpu",
+        help="what runs the model: cpu, cuda, tensorrt, openvino, coreml, directml, or several by "
+        "preference, as in tensorrt,cuda; each must be installed (wav2edge info); default: cpu",
     )
     add_decoding(parser)
     parser.set_defaults(run=partial(_transcribe, parser))
-    parser = subparsers.add_parser("info", help="show versions, providers, and what a bundle holds")
-    parser.add_argument("bundle", nargs="?", metavar="BUNDLE", help="default: the embedded model")
+    parser = subparsers.add_parser(
+        "info",
+        help="show versions, providers, and what a bundle holds",
+        description="Show what is installed, which providers can run a model here, and what a "
+        "bundle holds: kind, vocabulary, precision, where it came from, how equal it is.",
+    )
+    parser.add_argument(
+        "bundle",
+        nargs="?",
+        metavar="BUNDLE",
+        help="folder of a bundle; default: the embedded model",
+    )
     parser.set_defaults(run=_info)
 
 
@@ -203,6 +217,8 @@ def _described(bundle: "Bundle") -> Iterator[str]:
         f"{1000 * facts.receptive_field_samples / rate_hz:g} ms"
     )
     yield f"  precision  {_flat(facts.precision) or 'not told'}"
+    if facts.reject_below:
+        yield f"  rejects    segments less confident than {facts.reject_below:g}, as noise"
     yield f"  parity     {_flat(facts.parity) or 'not measured'}"
     yield f"  source     {_flat(facts.source) or 'not told'}"
     yield f"  made with  {_flat(facts.versions) or 'not told'}, opset {facts.opset or 'not told'}"

@@ -27,7 +27,7 @@ def add_decoding(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="WORD[=WEIGHT]",
-        help="a word that is expected; give it as often as there are words; default weight: "
+        help="a word that is expected, and how much; may be given several times; default weight: "
         f"{HOTWORD_WEIGHT:g}",
     )
     group.add_argument(
@@ -35,14 +35,32 @@ def add_decoding(parser: argparse.ArgumentParser) -> None:
         metavar="FILE|TEXT",
         help="all that may be said: a file of phrases, or one phrase, as in 'turn (on|off) it'",
     )
-    group.add_argument("--reject", type=float, metavar="FIT", help="the least that phrases fit")
-    group.add_argument("--beam", type=int, metavar="N", help="beams kept; default: 100")
-    group.add_argument("--alpha", type=float, metavar="A", help="weight of the language model")
-    group.add_argument("--beta", type=float, metavar="B", help="added for every word")
+    group.add_argument(
+        "--reject",
+        type=float,
+        metavar="FIT",
+        help="phrases that fit worse than this are rejected, 0 to 1; default: 0.35",
+    )
+    group.add_argument(
+        "--beam", type=int, metavar="N", help="readings kept after each frame; default: 100"
+    )
+    group.add_argument(
+        "--alpha",
+        type=float,
+        metavar="A",
+        help="weight of the language model; default: the bundle's, or 0.5",
+    )
+    group.add_argument(
+        "--beta",
+        type=float,
+        metavar="B",
+        help="added to the score for every word; default: the bundle's, or 1.5",
+    )
     group.add_argument(
         "--decoder",
         choices=("greedy", "beam", "pyctcdecode"),
-        help="default: greedy, or beam where a language model or hotwords are",
+        help="how letters become words; default: beam where there is a language model or a "
+        "hotword, else greedy; pyctcdecode is for recordings, and an extra",
     )
 
 

@@ -18,9 +18,19 @@ _THREADS = 1
 
 def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the sub-command `demo`."""
-    parser = subparsers.add_parser("demo", help="transcribe a recording with the embedded model")
+    parser = subparsers.add_parser(
+        "demo",
+        help="transcribe a recording with the embedded model",
+        description="Transcribe a recording with the embedded model: text, the time of each word, "
+        "and what it cost.",
+    )
     parser.add_argument(
-        "audio", nargs="?", type=Path, default=CLIP, help="default: a clip of our own"
+        "audio",
+        nargs="?",
+        type=Path,
+        default=CLIP,
+        metavar="AUDIO",
+        help="a recording; default: a clip that comes along, and says digits",
     )
     parser.set_defaults(run=_run)
 

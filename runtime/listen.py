@@ -34,32 +34,43 @@ def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]
         "text so far, bright where it will not change any more. Otherwise one JSON event a line. "
         "Ctrl-C ends it, after what was heard until then.",
     )
-    parser.add_argument("--model", metavar="BUNDLE", help="default: the embedded model")
+    parser.add_argument(
+        "--model", metavar="BUNDLE", help="folder of a bundle; default: the embedded model"
+    )
     source = parser.add_mutually_exclusive_group()
-    source.add_argument("--device", metavar="D", help="index or part of the name; default: yours")
+    source.add_argument(
+        "--device", metavar="D", help="a microphone, by index or part of its name (--list-devices)"
+    )
     source.add_argument("--list-devices", action="store_true", help="list microphones, and end")
     source.add_argument("--file", metavar="FILE", help="play a recording instead, in real time")
-    parser.add_argument("--fast", action="store_true", help="play the recording as fast as it goes")
+    parser.add_argument(
+        "--fast", action="store_true", help="with --file: as fast as it can be heard"
+    )
     parser.add_argument(
         "--latency",
         choices=("low", "balanced", "accurate"),
         default="balanced",
-        help="how soon words come, against how right they are; default: balanced",
+        help="how soon words come, against how right they are: chunks of 160, 320 or 640 ms; "
+        "default: balanced",
     )
     parser.add_argument(
         "--endpoint",
         choices=("fast", "default", "patient"),
         default="default",
-        help="how long a pause ends a segment; default: default",
+        help="how long a pause must be to end a segment: 0.5, 0.8 or 1.5 s; default: default",
     )
     parser.add_argument(
         "--vad",
         action="store_true",
         help="let a voice activity detector tell when it is quiet (extra `vad`)",
     )
-    parser.add_argument("--save", metavar="FILE.wav", help="keep what was heard; must not exist")
-    parser.add_argument("--json", action="store_true", help="JSON on a terminal as well")
-    parser.add_argument("--threads", type=int, default=1, metavar="N", help="default: 1")
+    parser.add_argument("--save", metavar="FILE.wav", help="record what is heard into a new file")
+    parser.add_argument(
+        "--json", action="store_true", help="one JSON event a line, on a terminal as well"
+    )
+    parser.add_argument(
+        "--threads", type=int, default=1, metavar="N", help="CPU threads; default: 1"
+    )
     add_decoding(parser)
     parser.set_defaults(run=_run)
 

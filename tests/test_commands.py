@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from tiny_bundle import RATE_HZ, say
+from tiny_bundle import RATE_HZ, say, write_tiny_bundle
 
 from wav2edge.cli import main
 from wav2edge.runtime import session, terminal
@@ -229,6 +229,15 @@ def test_info_shows_what_a_bundle_holds(
     ):
         assert part in out
     assert "conflict" not in out
+
+
+def test_info_says_what_is_rejected(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A bundle that calls segments noise says below which confidence; another says nothing."""
+    for reject_below, said in ((0.5, True), (0.0, False)):
+        folder = tmp_path / f"{reject_below}"
+        write_tiny_bundle(folder, reject_below=reject_below)
+        assert main(["info", str(folder)]) == 0
+        assert ("segments less confident than 0.5, as noise" in capsys.readouterr().out) is said
 
 
 def test_info_without_a_bundle_needs_none(capsys: pytest.CaptureFixture[str]) -> None:

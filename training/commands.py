@@ -111,7 +111,7 @@ def _add_evaluate(kinds: "argparse._SubParsersAction[Any]") -> None:
         "evaluate",
         help="word and character error rates of a checkpoint or bundle",
         description="Score a checkpoint or a bundle on transcribed recordings, by set (folder), "
-        "with 95 %% intervals (bootstrap over utterances): greedily, and with a language model "
+        "with 95 % intervals (bootstrap over utterances): greedily, and with a language model "
         "where there is one. Case and punctuation do not count.",
     )
     parser.add_argument("model", type=Path, help="folder of a checkpoint or a bundle")

@@ -61,7 +61,9 @@ def parser() -> argparse.ArgumentParser:
 
     whole: argparse.ArgumentParser = _Parser(
         prog="wav2edge",
-        description="Wav2Vec 2.0 on the device that hears the voice.",
+        description="Wav2Vec 2.0 on the device that hears the voice: recordings and microphones to "
+        "text.",
+        epilog="wav2edge COMMAND --help tells what a command takes.",
     )
     whole.add_argument("--version", action="version", version=f"wav2edge {__version__}")
     subparsers = whole.add_subparsers(title="commands", metavar="COMMAND", required=True)
