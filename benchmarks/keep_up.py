@@ -136,7 +136,6 @@ def fitting(result: Result) -> list[str]:
 
 def lines(result: Result) -> list[str]:
     """Write the answer out for a person: the verdict, a table of the presets, the conditions."""
-    presets = list(result.conditions.options["presets"])
     asked = result.conditions.options["streams"]
     fit = fitting(result)
     several = f" {asked} streams at once" if asked > 1 else ""
@@ -145,15 +144,20 @@ def lines(result: Result) -> list[str]:
         if fit
         else f"does not keep up{several}: no preset fits"
     )
-    cores = result.conditions.cores
-    rows = [
+    rows = table(result)
+    width = max(len(row[0]) for row in rows)
+    shown = ["  ".join([f"{row[0]:{width}}", *[f"{cell:>16}" for cell in row[1:]]]) for row in rows]
+    return [verdict, "", *shown, "", *_rest(result), "", *result.conditions.lines()]
+
+
+def table(result: Result) -> list[list[str]]:
+    """Return a row a question and a column a preset, the head first."""
+    presets, fit = list(result.conditions.options["presets"]), fitting(result)
+    return [
         ["", *presets],
-        *_rows(result, presets, f"live streams, {cores} cores"),
+        *_rows(result, presets, f"live streams, {result.conditions.cores} cores"),
         ["fits", *["yes" if name in fit else "no" for name in presets]],
     ]
-    width = max(len(row[0]) for row in rows)
-    table = ["  ".join([f"{row[0]:{width}}", *[f"{cell:>16}" for cell in row[1:]]]) for row in rows]
-    return [verdict, "", *table, "", *_rest(result), "", *result.conditions.lines()]
 
 
 def _heard(clips: Sequence[Clip], rate_hz: int, most_s: float) -> Array:
