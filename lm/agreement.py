@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .beams import COUNT, NEVER_LED, Word, open_word
+from .beams import COUNT, END, NEVER_LED, START, Word
 from .greedy import SpokenWord
 from .histories import NONE
 from .prefixes import Prefixes, Scores
@@ -34,27 +34,32 @@ class Hypothesis:
         return self.acoustic_score + self.model_score + self.hotword_score
 
 
-@dataclass(frozen=True, slots=True)
-class Sighting:
-    """A transcript among several, as far as its words have places."""
-
-    share: float
-    words: Sequence[str]
-    places: Sequence[Word]
-
-    def has(self, word: str, place: Word) -> bool:
-        """Tell whether it has that word there: at a time that overlaps."""
-        for text, (start, end, *_) in zip(reversed(self.words), reversed(self.places), strict=True):
-            if end <= place[0]:
-                return False
-            if start < place[1] and text == word:
-                return True
-        return False
+Sighting = tuple[float, Sequence[str], Sequence[Word]]
+"""A transcript among several, as far as its words have places: its share, its words, where."""
 
 
 def share_of(sightings: Sequence[Sighting], word: str, place: Word) -> float:
     """Return the share of transcripts that have a word at a place."""
-    return min(1.0, math.fsum(one.share for one in sightings if one.has(word, place)))
+    at = place[0], place[1]
+    found = (share for share, words, places in sightings if has_word(words, places, word, at))
+    return min(1.0, math.fsum(found))
+
+
+def has_word(words: Sequence[str], places: Sequence[Word], word: str, at: tuple[int, int]) -> bool:
+    """Tell whether a transcript has a word at a time.
+
+    Args:
+        words: Of the transcript, as far as they have places.
+        places: Of each.
+        word: What is looked for.
+        at: The frames that it is to overlap: the first, and one past the last.
+    """
+    for text, (start, end, *_) in zip(reversed(words), reversed(places), strict=True):
+        if end <= at[0]:
+            return False
+        if start < at[1] and text == word:
+            return True
+    return False
 
 
 def shares(scores: Scores) -> NDArray[np.float64]:
@@ -126,48 +131,48 @@ class Agreement:
 
         It is noted wherever the word is, so that it does not depend on which beams come back.
         """
-        prefixes, rows = self._prefixes, self._search.rows
-        new = {place for place, word in enumerate(self._best_words()) if word[-1] == NEVER_LED}
+        new = [place for place, word in enumerate(self._best_words()) if word[-1] == NEVER_LED]
         if not new:
             return
-        histories = prefixes.history[rows.prefix].tolist()
-        leading = prefixes.histories.words(histories[0], self.oldest)
-        sightings = self._sightings(histories)
-        found = {
-            leading[place]: share_of(
-                sightings, prefixes.histories[leading[place]].word, rows.words[0][place]
-            )
-            for place in new
-        }
-        places: dict[int, list[tuple[int, float]]] = {}
-        for row, history in enumerate(histories):
-            if history not in places:
-                path = prefixes.histories.words(history, self.oldest)
-                places[history] = [(i, found[one]) for i, one in enumerate(path) if one in found]
-            for place, share in places[history]:
-                words = list(rows.words[row])
-                words[place] = (*words[place][:3], share)
-                rows.words[row] = tuple(words)
-
-    def _sightings(self, histories: Sequence[int]) -> list[Sighting]:
-        """Return the beams that may matter, row by row."""
         prefixes, rows = self._prefixes, self._search.rows
-        each = shares(np.logaddexp(*rows.score) + prefixes.score[rows.prefix]).tolist()
-        texts: dict[int, list[str]] = {}
-        found = []
-        for row, marks in enumerate(rows.marks.T.tolist()):
-            if each[row] < _NEGLIGIBLE:
+        histories = prefixes.history.take(rows.prefix).tolist()
+        paths = {
+            history: prefixes.histories.words(history, self.oldest) for history in {*histories}
+        }
+        leading = paths[histories[0]]
+        found = {leading[place]: self._share(histories, paths, place) for place in new}
+        for row, history in enumerate(histories):
+            for place, one in enumerate(paths[history]):
+                if one in found:
+                    words = rows.words[row]
+                    word = (*words[place][:3], found[one])
+                    rows.words[row] = (*words[:place], word, *words[place + 1 :])
+
+    def _share(self, histories: list[int], paths: dict[int, list[int]], place: int) -> float:
+        """Return the share of the beams that have a word of the best one, at an overlapping time.
+
+        Args:
+            histories: Of the rows.
+            paths: The histories from the first word that is not final, by the last one.
+            place: Of the word.
+        """
+        prefixes, rows = self._prefixes, self._search.rows
+        found = prefixes.histories
+        word = found[paths[histories[0]][place]].word
+        texts = {last: [found[one].word for one in path] for last, path in paths.items()}
+        starts, ends, count = rows.marks[START], rows.marks[END], rows.marks[COUNT]
+        start, end = self._best_words()[place][:2]
+        each = shares(np.logaddexp(*rows.score) + prefixes.score.take(rows.prefix))
+        is_open = (count > 0) & (ends > start) & (starts < end)
+        total = []
+        for row in (each >= _NEGLIGIBLE).nonzero()[0].tolist():
+            if is_open[row] and prefixes.open_word(int(rows.prefix[row])) == word:
+                total.append(float(each[row]))
+            elif count[row] and ends[row] <= start:
                 continue
-            history = histories[row]
-            if history not in texts:
-                path = prefixes.histories.words(history, self.oldest)
-                texts[history] = [prefixes.histories[one].word for one in path]
-            words, places = texts[history], rows.words[row]
-            if marks[COUNT]:
-                words = [*words, prefixes.open_word(int(rows.prefix[row]))]
-                places = (*places, open_word(marks))
-            found.append(Sighting(each[row], words, places))
-        return found
+            elif has_word(texts[histories[row]], rows.words[row], word, (start, end)):
+                total.append(float(each[row]))
+        return min(1.0, math.fsum(total))
 
 
 def spoken(text: str, word: Word, share: float = 1.0) -> SpokenWord:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from .agreement import Agreement, Hypothesis, Sighting, share_of, shares, spoken
 from .alphabet import Alphabet
-from .beams import Rows, Word, open_word
+from .beams import PackedRows, Rows, Word, open_word
 from .errors import DecoderError, LogProbsError
 from .fusion import BeamOptions, Fusion
 from .greedy import SpokenWord
@@ -34,6 +34,7 @@ from .vocabulary import spelling_tokens
 _FLOOR = math.log(1e-15)  # no token is less likely (pyctcdecode)
 _CEILING = 1e-3  # a log-softmax may round up to here, logits go far beyond
 _BLOCK = 256  # frames between two cleanings
+_PREVIEW_WIDTH = 16  # beams; partial texts are those of all beams in 99 of 100 cases
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +45,7 @@ class BeamState:
     """Frames decoded so far."""
     hotwords: Weights
     prefixes: Snapshot
-    beams: tuple[tuple[int, int, tuple[float, ...], tuple[float, ...], tuple[Word, ...]], ...]
-    """Prefix, base, scores, marks and words of each row; see `Rows`."""
+    beams: PackedRows
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,9 +156,25 @@ class BeamDecoder:
         """Return the words that are not final yet, of the best transcript if this is the end."""
         return self._endings(state, 1)[0].words
 
-    def partial(self, state: BeamState) -> tuple[SpokenWord, ...]:
-        """Return the words that are not final yet, as `finish` does."""
-        return self.finish(state)
+    def preview(self, state: BeamState, log_probs: NDArray[np.floating]) -> tuple[str, ...]:
+        """Return the words that are not final yet if these frames come next.
+
+        Only the best beams are followed, `_PREVIEW_WIDTH` of them: what is shown now is searched
+        again in a moment, when the frames are final.
+
+        Args:
+            state: As of `advance`.
+            log_probs: Provisional ones, `[n, V]`.
+
+        Raises:
+            LogProbsError: As `advance` does.
+        """
+        search, prefixes = self._search(state, most=_PREVIEW_WIDTH)
+        likely, letters = self._likely(state.n_frames, log_probs)
+        for frame, (row, which) in enumerate(zip(likely, letters, strict=True), state.n_frames):
+            search.step(frame, row, np.flatnonzero(which))
+        best = max(self._ended(search, prefixes), key=lambda one: one.score)
+        return tuple(prefixes.histories.texts(best.history, 0))
 
     def nbest(self, state: BeamState, n: int) -> list[Hypothesis]:
         """Return the best transcripts if this is the end, the best first, at most n.
@@ -176,31 +192,21 @@ class BeamDecoder:
         hotwords = self._ready(weights) if weights else None
         prefixes = Prefixes(self.alphabet, self._fusion, hotwords)
         packed, _ = prefixes.snapshot(0, np.zeros(1, np.int64))
-        start = (0, 0, (0.0, -math.inf), (0.0,) * 5, ())
-        return BeamState(n_frames, weights, packed, (start,))
+        return BeamState(n_frames, weights, packed, Rows.start().packed(np.zeros(1, np.int64)))
 
-    def _search(self, state: BeamState) -> tuple[Search, Prefixes]:
-        """Make a state ready for work."""
+    def _search(self, state: BeamState, most: int | None = None) -> tuple[Search, Prefixes]:
+        """Make a state ready for work, perhaps with fewer beams."""
         hotwords = self._ready(state.hotwords) if state.hotwords else None
         prefixes = Prefixes(self.alphabet, self._fusion, hotwords, state.prefixes)
-        prefix, base, score, marks, words = zip(*state.beams, strict=True)
-        places = np.empty(len(words), object)
-        for i, one in enumerate(words):
-            places[i] = one
-        later = [prefixes.histories.words(int(prefixes.history[one]), 0) for one in prefix]
-        rows = Rows(
-            np.array(prefix, np.int64),
-            np.array(base, np.int64),
-            np.array([histories[0] if histories else NONE for histories in later], np.int64),
-            np.array(score).T.copy(),
-            np.array(marks).T.copy(),
-            places,
-        )
+        rows = Rows.unpacked(state.beams)
+        firsts = prefixes.histories.firsts(0)
+        rows.first = np.array([firsts[one] for one in prefixes.history[rows.prefix].tolist()])
+        width = min(self.options.beam_width, most or self.options.beam_width)
         search = Search(
             self.alphabet,
             prefixes,
-            rows,
-            beam_width=self.options.beam_width,
+            rows.take(np.arange(min(width, len(rows.prefix)))),
+            beam_width=width,
             prune=self.options.beam_prune_log_prob,
             pause_frames=self._pause_frames,
         )
@@ -212,15 +218,7 @@ class BeamDecoder:
         """Return a search as a value."""
         rows = search.rows
         packed, number = prefixes.snapshot(oldest, np.concatenate([rows.prefix, rows.base]))
-        columns = zip(
-            number[rows.prefix].tolist(),
-            number[rows.base].tolist(),
-            map(tuple, rows.score.T.tolist()),
-            map(tuple, rows.marks.T.tolist()),
-            rows.words,
-            strict=True,
-        )
-        return BeamState(n_frames, weights, packed, tuple(columns))
+        return BeamState(n_frames, weights, packed, rows.packed(number))
 
     def _decode(
         self,
@@ -276,12 +274,12 @@ class BeamDecoder:
         order = order[scores[order] >= scores.max() + self.options.beam_prune_log_prob]
         endings = [endings[place] for place in order.tolist()]
         share = shares(scores[order]).tolist()
-        seen = [
-            Sighting(part, [prefixes.histories[one].word for one in path], ending.places)
-            for part, ending in zip(share, endings, strict=True)
-            for path in [prefixes.histories.words(ending.history, 0)]
+        texts = [prefixes.histories.texts(one.history, 0) for one in endings]
+        seen = list(zip(share, texts, [one.places for one in endings], strict=True))
+        return [
+            self._hypothesis(one, words, seen)
+            for one, words in zip(endings[:n], texts, strict=False)
         ]
-        return [self._hypothesis(prefixes, one, seen) for one in endings[:n]]
 
     def _ended(self, search: Search, prefixes: Prefixes) -> list[_Ending]:
         """End every beam: equal transcripts are summed, the best beam's words stand for them."""
@@ -314,11 +312,7 @@ class BeamDecoder:
             score += gained
         return score + self._fusion.end(state)
 
-    def _hypothesis(self, prefixes: Prefixes, one: _Ending, seen: list[Sighting]) -> Hypothesis:
-        texts = [
-            prefixes.histories[one_word].word
-            for one_word in prefixes.histories.words(one.history, 0)
-        ]
+    def _hypothesis(self, one: _Ending, texts: list[str], seen: list[Sighting]) -> Hypothesis:
         words = tuple(
             spoken(text, place, share_of(seen, text, place))
             for text, place in zip(texts, one.places, strict=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .histories import NONE
 from .lexicon import Ids
 from .prefixes import Scores
 
@@ -21,6 +22,10 @@ NEVER_LED = -1.0
 Word = tuple[int, int, float, float]
 """First frame, one past the last, how sure the model was of its tokens, and the share of the search
 that agreed on it when it first led, or NEVER_LED."""
+
+
+PackedRows = tuple[bytes, bytes, bytes, tuple[tuple[Word, ...], ...]]
+"""Prefixes and bases (int64), scores (float64), marks (float64), words of `Rows`."""
 
 
 @dataclass(slots=True)
@@ -42,6 +47,32 @@ class Rows:
     """`[5, n]`"""
     words: NDArray[np.object_]
     """Of each the words that are not final: tuples of `Word`."""
+
+    @classmethod
+    def start(cls) -> "Rows":
+        """Return the one beam before the first frame: prefix 0, as after a blank."""
+        words = np.empty(1, object)
+        words[0] = ()
+        none = np.array([NONE])
+        score = np.array([[0.0], [-math.inf]])
+        return cls(np.zeros(1, np.int64), np.zeros(1, np.int64), none, score, np.zeros((5, 1)), words)
+
+    @classmethod
+    def unpacked(cls, packed: PackedRows) -> "Rows":
+        """Take them out of a value; `first` is left to the caller."""
+        prefix, base = np.frombuffer(packed[0], np.int64).reshape(2, -1).copy()
+        words = np.empty(len(prefix), object)
+        for row, these in enumerate(packed[3]):
+            words[row] = these
+        score = np.frombuffer(packed[1]).reshape(2, -1).copy()
+        marks = np.frombuffer(packed[2]).reshape(5, -1).copy()
+        return cls(prefix, base, np.full(len(prefix), NONE), score, marks, words)
+
+    def packed(self, number: Ids) -> PackedRows:
+        """Return them as a value, with new numbers for the prefixes by the old ones."""
+        prefixes = np.array([number.take(self.prefix), number.take(self.base)])
+        score, marks = self.score.tobytes(), self.marks.tobytes()
+        return prefixes.tobytes(), score, marks, tuple(self.words)
 
     def take(self, places: Ids) -> "Rows":
         """Return some of them, in that order."""

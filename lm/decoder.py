@@ -19,8 +19,8 @@ S = TypeVar("S")
 class Decoder(Protocol[S]):
     """Turns log-probs into words, incrementally; nothing depends on how the frames are cut.
 
-    What is shown while somebody speaks is the words that became final, and those of `partial` after
-    `advance` over what is provisional: no call changes a state.
+    What is shown while somebody speaks is the words that became final, and those of `preview` over
+    what is provisional: no call changes a state.
     """
 
     @property
@@ -40,8 +40,11 @@ class Decoder(Protocol[S]):
         """Return the words that are not final yet, as if the audio ended here."""
         ...
 
-    def partial(self, state: S) -> tuple[SpokenWord, ...]:
-        """Return the words that are not final yet, to be shown and not acted on."""
+    def preview(self, state: S, log_probs: NDArray[np.float32]) -> tuple[str, ...]:
+        """Return the words that are not final yet if these frames `[n, V]` come next.
+
+        They are to be shown and not acted on, and may be found by a cheaper search.
+        """
         ...
 
     def restart(self, state: S) -> S:

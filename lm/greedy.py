@@ -116,9 +116,10 @@ class GreedyDecoder:
         self._close(state, words)
         return tuple(words)
 
-    def partial(self, state: GreedyState) -> tuple[SpokenWord, ...]:
-        """Return the words that are not final yet, as `finish` does."""
-        return self.finish(state)
+    def preview(self, state: GreedyState, log_probs: NDArray[np.float32]) -> tuple[str, ...]:
+        """Return the words that are not final yet if these frames `[n, V]` come next."""
+        words, state = self.advance(state, log_probs)
+        return tuple(word.text for word in (*words, *self.finish(state)))
 
     def restart(self, state: GreedyState) -> GreedyState:
         """Begin a new segment: forget the open word, keep the count of frames."""

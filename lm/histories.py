@@ -1,7 +1,7 @@
 """Whole words behind the beams of a search: each sequence once, with all but its acoustic score."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from .fusion import Fusion
 from .hotwords import Hotwords
@@ -10,8 +10,7 @@ from .ngram import LMState
 NONE = -1
 
 
-@dataclass(frozen=True, slots=True)
-class History:
+class History(NamedTuple):
     """Whole words; the last of them, and what is known after it."""
 
     parent: int
@@ -103,6 +102,19 @@ class Histories:
             history = self._items[history].parent
         return between[::-1]
 
+    def firsts(self, oldest: int) -> dict[int, int]:
+        """Return the first history after `oldest` by each one after it; by itself none."""
+        found = {oldest: NONE}
+        for number in range(oldest + 1, len(self._items)):  # a parent stands before its children
+            parent = self._items[number].parent
+            if parent in found:
+                found[number] = number if parent == oldest else found[parent]
+        return found
+
+    def texts(self, history: int, oldest: int) -> list[str]:
+        """Return these words."""
+        return [self._items[one].word for one in self.words(history, oldest)]
+
     def reweigh(self, hotwords: Hotwords | None) -> None:
         """Score the words after the oldest history by other hotwords."""
         self._hotwords = hotwords
@@ -110,7 +122,7 @@ class Histories:
             gained = 0.0
             if one.parent != NONE:
                 gained = self._items[one.parent].hotword_score + self._bonus(one.word)
-            self._items[number] = replace(one, hotword_score=gained)
+            self._items[number] = one._replace(hotword_score=gained)
 
     def _bonus(self, word: str) -> float:
         return 0.0 if self._hotwords is None else self._hotwords.bonus.get(word, 0.0)

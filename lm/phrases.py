@@ -213,6 +213,11 @@ class PhraseDecoder:
             return ()
         return self._accepted(state, *self._search.best(state.history[-1]))
 
+    def preview(self, state: PhraseState, log_probs: NDArray[np.float32]) -> tuple[str, ...]:
+        """Return the words of `partial` if these frames `[n, V]` come next."""
+        words, state = self.advance(state, log_probs)
+        return tuple(word.text for word in (*words, *self.partial(state)))
+
     def _take(self, state: PhraseState, row: Floats, *, is_spoken: bool) -> PhraseState:
         """Fold one frame into the state."""
         n_silent = 0 if is_spoken else state.n_silent + 1

@@ -28,8 +28,10 @@ class Snapshot:
 
     histories: tuple[History, ...]
     """The oldest first."""
-    integers: tuple[tuple[int, ...], ...]
-    reals: tuple[tuple[float, ...], ...]
+    integers: bytes
+    """int64, `[7, n]`: the columns of `_INTEGERS`."""
+    reals: bytes
+    """float64, `[2, n]`: the columns of `_REALS`."""
 
 
 class Prefixes:
@@ -76,7 +78,7 @@ class Prefixes:
         self.histories = Histories(fusion, hotwords, snapshot.histories if snapshot else ())
         self._children: dict[int, int] = {}
         self.n = 0
-        self._texts: list[str] = []  # of the open words
+        self._texts: dict[int, str] = {}  # of open words, as far as they were asked for
         self._allocate(256)
         if snapshot is None:
             self._settle(self.histories.begin(self._add(1).start))
@@ -104,7 +106,7 @@ class Prefixes:
         found = []
         beams = zip(histories, prefixes.tolist(), ends.tolist(), strict=True)
         for place, (history, prefix, end) in enumerate(beams):
-            key = contexts[history], self._texts[prefix], end
+            key = contexts[history], self.open_word(prefix), end
             if key in seen:
                 found.append(place)
             seen.add(key)
@@ -143,35 +145,39 @@ class Prefixes:
     ) -> Ids:
         """Return the prefixes one token longer, all `[m]`; each pair is given once."""
         keys = (parents * self._size + tokens).tolist()
-        ids = np.array([self._children.get(key, NONE) for key in keys], np.int64)
+        known = self._children.get
+        ids = np.array([known(key, NONE) for key in keys])
         (new,) = (ids < 0).nonzero()
-        if len(new):
-            parents, tokens = parents.take(new), tokens.take(new)
-            made = self._add(len(new))
-            ids[new] = numbers = np.arange(made.start, made.stop)
-            self.history[made], self.parent[made] = self.history.take(parents), parents
-            self.token[made], self.score[made] = tokens, scores.take(new)
-            self.history_score[made] = self.history_score.take(parents)
-            self.n_characters[made] = self.n_characters.take(parents) + self.fusion.lengths.take(
-                tokens
-            )
-            if lexical is not None:
-                self.lexical[made] = lexical.take(new)
-            if hot is not None:
-                self.hot[made] = hot.take(new)
-            texts, spell = self._texts, self._tokens
-            before, last = parents.tolist(), tokens.tolist()
-            texts += [texts[one] + spell[two] for one, two in zip(before, last, strict=True)]
-            self._children.update(
-                zip([keys[place] for place in new.tolist()], numbers.tolist(), strict=True)
-            )
+        if not len(new):
+            return ids
+        if len(new) < len(keys):
+            parents, tokens, scores = parents.take(new), tokens.take(new), scores.take(new)
+            lexical, hot = (None if one is None else one.take(new) for one in (lexical, hot))
+            keys = [keys[place] for place in new.tolist()]
+        first = self.n
+        made = self._add(len(new))
+        self.history[made], self.parent[made] = self.history.take(parents), parents
+        self.token[made], self.score[made] = tokens, scores
+        self.history_score[made] = self.history_score.take(parents)
+        lengths = 1 if self.fusion.one_way else self.fusion.lengths.take(tokens)
+        self.n_characters[made] = self.n_characters.take(parents) + lengths
+        if lexical is not None:
+            self.lexical[made] = lexical
+        if hot is not None:
+            self.hot[made] = hot
+        self._children.update(zip(keys, range(first, self.n), strict=True))
+        ids[new] = range(first, self.n)
         return ids
+
+    def close_all(self, prefixes: Ids) -> Ids:
+        """End the open words of prefixes: return the prefixes after them, `[n]`."""
+        return np.array([self.close(one) for one in prefixes.tolist()], np.int64)
 
     def close(self, prefix: int) -> int:
         """End the open word of a prefix: return the prefix after it."""
         closed = int(self.closed[prefix])
         if closed == NONE:
-            before, word = int(self.history[prefix]), self._texts[prefix]
+            before, word = int(self.history[prefix]), self.open_word(prefix)
             history = self.histories.find(before, word)
             if history is None:
                 made = self._add(1).start
@@ -183,7 +189,7 @@ class Prefixes:
 
     def score_ended(self, prefix: int) -> float:
         """Score a prefix as if its open word had ended, without making the prefix after it."""
-        before, word = int(self.history[prefix]), self._texts[prefix]
+        before, word = int(self.history[prefix]), self.open_word(prefix)
         known = self.histories.find(before, word)
         if known is None:
             return self.histories.score_after(before, word)
@@ -192,7 +198,12 @@ class Prefixes:
 
     def open_word(self, prefix: int) -> str:
         """Spell the word that is being said."""
-        return self._texts[prefix]
+        text = self._texts.get(prefix)
+        if text is None:
+            parent = int(self.parent[prefix])
+            last = "" if parent == NONE else self._tokens[self.token[prefix]]
+            text = self._texts[prefix] = last and self.open_word(parent) + last
+        return text
 
     def snapshot(self, oldest: int, prefixes: Ids) -> tuple[Snapshot, Ids]:
         """Return what the living prefixes need as a value, and new numbers by old ones."""
@@ -246,16 +257,19 @@ class Prefixes:
         self.history[one.prefix], self.parent[one.prefix] = history, NONE
         self.token[one.prefix] = self._closing_token
         self.history_score[one.prefix] = self.score[one.prefix] = one.score
-        self._texts.append("")
 
     def _packed(self, histories: list[int], kept: Ids) -> tuple[Snapshot, Ids]:
         """Renumber histories and prefixes."""
         place = {history: i for i, history in enumerate(histories)} | {NONE: NONE}
         number = np.full(self.n + 1, NONE, np.int64)  # the last for NONE itself
         number[kept] = np.arange(len(kept))
-        columns = {name: getattr(self, name)[kept] for name in (*_INTEGERS, *_REALS)}
-        columns["history"] = np.array([place[one] for one in columns["history"].tolist()])
-        columns["parent"], columns["closed"] = number[columns["parent"]], number[columns["closed"]]
+        integers = np.array([getattr(self, name).take(kept) for name in _INTEGERS])
+        for column, name in zip(integers, _INTEGERS, strict=True):
+            if name == "history":
+                column[:] = [place[one] for one in column.tolist()]
+            elif name in {"parent", "closed"}:
+                column[:] = number.take(column)
+        reals = np.array([getattr(self, name).take(kept) for name in _REALS])
         packed = tuple(
             History(
                 place.get(one.parent, NONE),
@@ -269,22 +283,17 @@ class Prefixes:
             )
             for i, one in enumerate(self.histories[history] for history in histories)
         )
-        integers = tuple(tuple(columns[name].tolist()) for name in _INTEGERS)
-        reals = tuple(tuple(columns[name].tolist()) for name in _REALS)
-        return Snapshot(packed, integers, reals), number
+        return Snapshot(packed, integers.tobytes(), reals.tobytes()), number
 
     def _restore(self, snapshot: Snapshot) -> None:
-        rows = self._add(len(snapshot.integers[0]))
-        columns = (*snapshot.integers, *snapshot.reals)
-        for name, column in zip((*_INTEGERS, *_REALS), columns, strict=True):
+        integers = np.frombuffer(snapshot.integers, np.int64).reshape(len(_INTEGERS), -1)
+        reals = np.frombuffer(snapshot.reals).reshape(len(_REALS), -1)
+        rows = self._add(integers.shape[1])
+        for name, column in zip((*_INTEGERS, *_REALS), (*integers, *reals), strict=True):
             getattr(self, name)[rows] = column
-        _, parents, tokens = snapshot.integers[:3]
-        for id_, (parent, token) in enumerate(zip(parents, tokens, strict=True)):
-            if parent == NONE:
-                self._texts.append("")
-            else:
-                self._children[parent * self._size + token] = id_
-                self._texts.append(self._texts[parent] + self._tokens[token])
+        (opened,) = (self.parent[rows] != NONE).nonzero()
+        keys = self.parent[opened] * self._size + self.token[opened]
+        self._children.update(zip(keys.tolist(), opened.tolist(), strict=True))
 
     def _add(self, count: int) -> slice:
         """Return room for new prefixes."""

@@ -94,9 +94,10 @@ class PyctcdecodeDecoder:
         """Decode all that was kept."""
         return self.nbest(state, 1)[0].words
 
-    def partial(self, state: HeardState) -> tuple[SpokenWord, ...]:
-        """Return the words that are not final yet, as `finish` does."""
-        return self.finish(state)
+    def preview(self, state: HeardState, log_probs: NDArray[np.float32]) -> tuple[str, ...]:
+        """Return the words that `finish` would if these frames `[n, V]` came next."""
+        words, state = self.advance(state, log_probs)
+        return tuple(word.text for word in (*words, *self.finish(state)))
 
     def restart(self, state: HeardState) -> HeardState:
         """Forget what was heard, keep the count of frames."""

@@ -211,19 +211,20 @@ class Search:
 
     def _mark(self, frame: int, action: Ids, log_probs: Scores) -> None:
         """Write down what each row did: where its words are, and how likely their tokens."""
-        marks = self.rows.marks
+        start, end, count, total, now = self.rows.marks
         new = action == NEW
-        ends = action == CLOSE if self._delimiter is not None else new & (marks[COUNT] > 0)
-        for row in ends.nonzero()[0].tolist():
-            self._end_word(row)
-        said = marks[COUNT] > 0
+        ends = action == CLOSE if self._delimiter is not None else new & (count > 0)
+        if ends.any():
+            for row in ends.nonzero()[0].tolist():
+                self._end_word(row)
+        said = count > 0
         again = (action == REPEAT) & said
-        now = np.where(again, np.maximum(marks[NOW], log_probs), marks[NOW])
-        marks[SUM] += new * now
-        marks[NOW] = np.where(new, log_probs, now)
-        marks[START] = np.where(new & ~said, frame, marks[START])
-        marks[COUNT] += new
-        marks[END] = np.where(new | again, frame + 1, marks[END])
+        np.add(total, now, out=total, where=new)
+        np.maximum(now, log_probs, out=now, where=again)
+        np.copyto(now, log_probs, where=new)
+        np.copyto(start, frame, where=new & ~said)
+        np.add(count, 1.0, out=count, where=new)
+        np.copyto(end, frame + 1, where=new | again)
 
     def _end_word(self, row: int) -> None:
         rows = self.rows

@@ -174,9 +174,24 @@ class UtteranceDecoder:
         """Return the words that are not final yet, as if the audio ended here."""
         return self._placed(state, self._decoder.finish(state.inner))
 
-    def partial(self, state: UtteranceState) -> tuple[SpokenWord, ...]:
-        """Return the words that are not final yet, to be shown and not acted on."""
-        return self._placed(state, self._decoder.partial(state.inner))
+    def preview(self, state: UtteranceState, log_probs: Frames) -> tuple[str, ...]:
+        """Return the words that are not final yet if these frames come next, to be shown.
+
+        Args:
+            state: As of `advance`.
+            log_probs: Provisional ones, `[n, V]`.
+
+        Raises:
+            LogProbsError: As `advance` does.
+        """
+        if not state.is_open:
+            spoken = self.spoken(log_probs)
+            if not spoken.any():
+                return ()
+            first = int(spoken.argmax())
+            lead = self._slept(state, log_probs[:first]).lead
+            log_probs = np.concatenate([self._frames(lead), log_probs[first:]])
+        return self._decoder.preview(state.inner, log_probs)
 
     def recording(self, pieces: Iterable[Frames]) -> Iterator[tuple[SpokenWord, ...]]:
         """Decode a recording: pauses end utterances, and those that are noise are left out.
@@ -226,10 +241,12 @@ class UtteranceDecoder:
         lead = (state.lead + newest.tobytes())[-most:]
         return replace(state, n_frames=state.n_frames + len(log_probs), lead=lead)
 
+    def _frames(self, lead: bytes) -> Frames:
+        return np.frombuffer(lead, np.float32).reshape(-1, self.alphabet.size)
+
     def _woken(self, state: UtteranceState) -> tuple[tuple[SpokenWord, ...], UtteranceState]:
         """Begin an utterance with what was kept of the silence before it."""
-        lead = np.frombuffer(state.lead, np.float32).reshape(-1, self.alphabet.size)
-        words, inner = self._decoder.advance(state.inner, lead)
+        words, inner = self._decoder.advance(state.inner, self._frames(state.lead))
         state = UtteranceState(inner, state.greedy, state.n_frames, is_open=True)
         return self._placed(state, words), state
 

@@ -167,19 +167,18 @@ class Segmenter:
         """Tell the text if it changed."""
         if not state.endpoint.in_segment:
             return state
-        words, decoder = self._decoder.advance(state.decoder, provisional)
-        words += self._decoder.partial(decoder)
-        stable, unstable = self._joined(state.words), self._joined(words)
+        words = self._decoder.preview(state.decoder, provisional)
+        stable, unstable = (
+            self._separator.join(texts) for texts in ([word.text for word in state.words], words)
+        )
         if (stable, unstable) == state.shown:
             return state
-        time_s = min(heard_s, self._geometry.center_s(self._decoder.n_frames(decoder) - 0.5))
+        n_frames = self._decoder.n_frames(state.decoder) + len(provisional)
+        time_s = min(heard_s, self._geometry.center_s(n_frames - 0.5))
         events.append(
             Partial(state.segment_id, stable, unstable, time_s, separator=self._separator)
         )
         return replace(state, shown=(stable, unstable))
-
-    def _joined(self, words: Sequence[SpokenWord]) -> str:
-        return self._separator.join(word.text for word in words)
 
 
 def timed(words: Sequence[SpokenWord], geometry: Geometry, duration_s: float) -> list[Word]:

@@ -110,7 +110,7 @@ def test_cuts_change_nothing(model: ArpaModel, seed: int, kind: str, data: st.Da
     cut, cut_end = decode(decoder, frames, tuple(cuts))
     assert cut == whole
     assert decoder.nbest(cut_end, 10) == decoder.nbest(end, 10)
-    assert [beam[2:] for beam in cut_end.beams] == [beam[2:] for beam in end.beams]
+    assert cut_end.beams[1:] == end.beams[1:]
 
 
 def test_every_frame_alone_is_the_whole(model: ArpaModel) -> None:
