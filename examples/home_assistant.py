@@ -1,7 +1,9 @@
 """A voice assistant at home: a wake phrase, orders of a grammar, and a callback for each order.
 
-python home_assistant.py                      # the orders of home_assistant.txt
-python home_assistant.py my_orders.txt --file talk.wav
+The wake phrase and an order may come in one breath or in two:
+
+    python home_assistant.py                      # the orders of home_assistant.txt
+    python home_assistant.py my_orders.txt --file talk.wav
 """
 
 import argparse

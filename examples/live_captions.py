@@ -1,7 +1,9 @@
 """Live captions: text in the terminal while somebody speaks, and a subtitle file that grows.
 
-python live_captions.py talk.vtt                  # the microphone; Ctrl-C ends
-python live_captions.py talk.srt --file talk.wav  # a recording, played as if somebody spoke
+The file is whole after each cue, so a player may show it while it grows:
+
+    python live_captions.py talk.vtt                  # the microphone; Ctrl-C ends
+    python live_captions.py talk.srt --file talk.wav  # a recording, played as if somebody spoke
 """
 
 import argparse
