@@ -95,7 +95,8 @@ def run(
         BenchmarkError: If the process fails, with its last words.
     """
     module = "wav2edge.benchmarks.one_run"
-    command = [sys.executable, "-m", module, way, bundle, recording, str(threads), provider]
+    command = [sys.executable, "-m", module, way, str(bundle), str(recording)]
+    command += [str(threads), provider]
     began_s = time.perf_counter()
     with subprocess.Popen(  # noqa: S603  (our own module)
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

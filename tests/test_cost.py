@@ -1,5 +1,6 @@
 """What a bundle costs and how that grows, on made-up times and on a bundle that costs nothing."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ def test_the_first_round_warms_up_and_everybody_has_a_turn() -> None:
     """Turns go A 1, A 2, B 1, and again; of three rounds two are kept."""
     order: list[str] = []
 
-    def turn(name: str) -> "cost.Callable[[], cost.Spent]":
+    def turn(name: str) -> Callable[[], cost.Spent]:
         def run() -> cost.Spent:
             order.append(name)
             return float(len(order)), 2.0

@@ -1,6 +1,7 @@
 """The report: every section is there, nothing is loaded from elsewhere, and charts are true."""
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -174,7 +175,7 @@ def test_all_goes_on_where_one_cannot_be_run(
 ) -> None:
     """One benchmark lacks a library and one its data: the third is there, and both are told."""
 
-    def broken(error: Exception) -> "everything.Callable[[everything.Report], Result]":
+    def broken(error: Exception) -> Callable[[everything.Report], Result]:
         def run(_: everything.Report) -> Result:
             raise error
 
