@@ -3,8 +3,9 @@
 A letter's score is 100 times the root of its probability in its place: that the word, all else
 being as it is written, has this letter there and not another, or none (`lm/goodness.py`). 100 is
 certain; 50 a chance of a quarter; 10 one of a hundredth. A word's score is the mean over its
-letters, and the whole's that over all letters; a word that is not said has 0. The scores are the
-model's: what it hears badly in every voice it scores badly, and letters are no phones.
+letters, and the whole's that over all letters; a word that is not said has 0. Speech between two
+words that the text lacks counts against both of them. The scores are the model's: what it hears
+badly in every voice it scores badly, and letters are no phones.
 """
 
 import math

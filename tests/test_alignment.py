@@ -3,6 +3,7 @@
 import importlib.util
 import itertools
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -132,7 +133,7 @@ def _through(
 
     def best(frame: int, state: int) -> float:
         """Return the least cost of the frames up to `frame`, the last of them in `state`."""
-        cost = -columns[frame, states[state][0]]
+        cost = -float(columns[frame, states[state][0]])
         if frame == 0:
             return cost if state == 0 or (state == 1 and states[0][1]) else np.inf
         before = [state]
@@ -323,4 +324,4 @@ def test_costs_are_above_nought(option: str) -> None:
     """A cost of 0, below, or NaN means nothing."""
     for value in (0.0, -1.0, np.nan):
         with pytest.raises(AlignmentError, match="above 0"):
-            SearchOptions(**{option: value})
+            replace(SearchOptions(), **{option: value})

@@ -53,7 +53,7 @@ def test_correlations_are_those_of_the_textbook() -> None:
 def test_bootstrap_draws_whole_groups() -> None:
     """One group has no spread, however its rows vary; many have one that holds the mean."""
 
-    def mean(rows: np.ndarray) -> float:  # type: ignore[type-arg]
+    def mean(rows: np.ndarray) -> float:
         return float(rows.mean())
 
     assert bootstrapped([np.array([0.0, 1.0])], mean) == Figure(0.5, 0.5, 0.5, 2)
