@@ -164,7 +164,7 @@ def table(result: Result) -> list[str]:
 def _row(result: Result, model: str, name: str) -> str | None:
     """Return one's row, empty for who failed at once; None for who was not asked."""
     shown = [_shown(result, what, model, name, digits) for what, digits in _COLUMNS.items()]
-    error = _median(result, "character_error", model, name)
+    error = value_of(result, "character_error", model, name)
     shown.append("" if error is None else f"{100 * error:.2f} %")
     asked = any(shown) or key(model, name) in result.conditions.options["failed"]
     return f"| {name} | {' | '.join(shown)} |" if asked else None
@@ -179,7 +179,7 @@ def verdicts(result: Result) -> list[str]:
     odd = [name for name in CONTENDERS if not at_parity(result, name)]
     for model in result.conditions.options["models"]:
         for what, said in _GOALS.items():
-            ours = _median(result, what, model, OURS)
+            ours = value_of(result, what, model, OURS)
             if ours is None:
                 continue
             found = []
@@ -198,7 +198,7 @@ def verdicts(result: Result) -> list[str]:
 def at_parity(result: Result, name: str) -> bool:
     """Tell whether one's texts are the reference's, as far as they were compared."""
     errors = [
-        _median(result, "character_error", model, name)
+        value_of(result, "character_error", model, name)
         for model in result.conditions.options["models"]
     ]
     return all(error is None or error <= AT_PARITY for error in errors)
@@ -212,18 +212,19 @@ def _best(
         (value, name)
         for name in CONTENDERS
         if name.startswith(rival) and name not in odd and not name.endswith("-ours")
-        for value in [_median(result, what, model, name)]
+        for value in [value_of(result, what, model, name)]
         if value is not None
     ]
     return min(values, default=None)
 
 
 def _shown(result: Result, what: str, model: str, name: str, digits: int) -> str:
-    value = _median(result, what, model, name)
+    value = value_of(result, what, model, name)
     return "" if value is None else f"{value:.{digits}f}"
 
 
-def _median(result: Result, what: str, model: str, name: str) -> float | None:
+def value_of(result: Result, what: str, model: str, name: str) -> float | None:
+    """Return the median of one's values; None for none. `live` is a stream, or a window."""
     names = ("cpu_stream", "cpu_window") if what == "live" else (what,)
     values = [value for one in names for value in result.series.get(key(one, model, name), ())]
     return median_of(values) if values else None
