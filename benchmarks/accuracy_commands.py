@@ -1,6 +1,7 @@
 """The sub-commands of `wav2edge bench` that compare what is heard with what was said."""
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
 
 from wav2edge.runtime.decoding_arguments import add_decoding, decoding_of
@@ -11,15 +12,17 @@ from .command_line import (
     add_model,
     add_outputs,
     add_runtime,
+    at_least,
     check_outputs,
     load,
     progress,
     tell,
+    write_out,
 )
 
 
 def add_parsers(kinds: Kinds) -> None:
-    """Add `accuracy`, `phrases`, `confidence` and `hotwords`."""
+    """Add `accuracy`, `phrases`, `confidence`, `hotwords` and `adaptation`."""
     _add_accuracy(kinds)
     one = kinds.add_parser(
         "phrases",
@@ -53,6 +56,34 @@ def add_parsers(kinds: Kinds) -> None:
     one.add_argument("--lm", metavar="FILE", help="default: the bundle's own, if it has one")
     add_outputs(one)
     one.set_defaults(run=_hotwords)
+    one = kinds.add_parser(
+        "adaptation",
+        help="whether streaming adaptation pays: arms of one checkpoint, offline and in chunks",
+        description="Train three arms from a checkpoint on the split train (with everything in "
+        "sight, adapted to streaming, one after the other), or go on with them; then score all on "
+        "the development sets, offline and at chunks of 160 to 640 ms. Needs the extra `train`.",
+    )
+    one.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="a Wav2Vec2ForCTC folder")
+    add_data(one)
+    one.add_argument(
+        "--out",
+        type=Path,
+        default=Path(".training/adaptation"),
+        metavar="FOLDER",
+        help="where the arms are trained; default: .training/adaptation",
+    )
+    one.add_argument(
+        "--steps", type=int, default=200, metavar="N", help="of each arm; default: 200"
+    )
+    one.add_argument(
+        "--seconds",
+        type=float,
+        default=90.0,
+        metavar="S",
+        help="of each development set, from its beginning; default: 90",
+    )
+    add_outputs(one, plot=True)
+    one.set_defaults(run=_adaptation)
 
 
 def _add_accuracy(kinds: Kinds) -> None:
@@ -128,3 +159,24 @@ def _hotwords(arguments: argparse.Namespace) -> int:
     status = tell(result, arguments)
     print("", *hotword_table(result), sep="\n")
     return status
+
+
+def _adaptation(arguments: argparse.Namespace) -> int:
+    from .adaptation import Plan, train
+    from .streamed import measure, table
+
+    check_outputs(arguments)
+    at_least(arguments, steps=1, seconds=1)
+    plan = Plan(steps=arguments.steps)
+    train(arguments.checkpoint, arguments.data, arguments.out, plan, progress)
+    result = measure(
+        plan.arms(arguments.checkpoint, arguments.out),
+        arguments.data,
+        options={"training": asdict(plan)},
+        seconds=arguments.seconds,
+        report=progress,
+    )
+    progress("")
+    write_out([result], arguments)
+    print(*table(result), "", *result.conditions.lines(), sep="\n")
+    return 0

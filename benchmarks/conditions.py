@@ -78,6 +78,30 @@ class Conditions:
             audio: What will be heard.
             libraries: Distributions beside the runtime's own whose versions matter.
         """
+        return cls.of_model(
+            _model(recognizer),
+            recognizer.providers,
+            threads=threads,
+            options=options,
+            audio=audio,
+            libraries=libraries,
+        )
+
+    @classmethod
+    def of_model(
+        cls,
+        model: Mapping[str, Any],
+        providers: Sequence[str],
+        *,
+        threads: int,
+        options: Mapping[str, Any],
+        audio: Mapping[str, Any],
+        libraries: Sequence[str] = (),
+    ) -> "Conditions":
+        """Look around before a run of what is no bundle; `now` tells of the arguments.
+
+        `model` holds its facts, `name` and `precision` among them, and no local path.
+        """
         return cls(
             date=datetime.now(UTC).isoformat(timespec="seconds"),
             revision=_git("rev-parse", "HEAD"),
@@ -90,8 +114,8 @@ class Conditions:
             load_before=_load(),
             load_after=None,
             versions=_versions([*_LIBRARIES, *libraries]),
-            model=_model(recognizer),
-            providers=recognizer.providers,
+            model=dict(model),
+            providers=tuple(providers),
             threads=threads,
             options=dict(options),
             audio=dict(audio),

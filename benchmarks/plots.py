@@ -1,9 +1,11 @@
 """A result as a picture. matplotlib comes with the extra `bench` and is imported when it draws."""
 
 from collections.abc import Callable, Sequence
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from .peer_plot import draw as _peers
 from .result import BenchmarkError, Figure, Result
 
 if TYPE_CHECKING:
@@ -144,6 +146,31 @@ def _phrases(result: Result, canvas: "Canvas") -> None:
     _labelled(axes, "phrases of a home assistant", "threshold of the fit", "share")
 
 
+def _adaptation(result: Result, canvas: "Canvas") -> None:
+    left, middle, right = canvas.subplots(1, 3)
+    look_aheads = (0, 160, 320, 640)
+    for i, name in enumerate(result.conditions.options["models"]):
+        for axes, kind, where in (
+            (left, "wer", "fsdd digit strings"),
+            (middle, "cer", "all sets"),
+        ):
+            found = [result.figures.get(f"{kind} {name} 320/{ms} {where}") for ms in look_aheads]
+            axes.plot(look_aheads, [100 * _median(one) for one in found], f"C{i}o-", label=name)
+            offline = result.figures.get(f"{kind} {name} offline {where}")
+            axes.axhline(100 * _median(offline), color=f"C{i}", linestyle=":", linewidth=1)
+        points = [
+            [result.figures.get(f"{kind} {name} {chunk}/{ms} all sets") for chunk, ms in
+             product((160, 320, 640), look_aheads)] for kind in ("delay_ms", "cer")
+        ]  # fmt: skip
+        delays, errors = ([_median(one) for one in row] for row in points)
+        right.plot(delays, [100 * one for one in errors], f"C{i}o", label=name)
+    _labelled(left, "digit strings, chunk 320 ms (dotted: offline)", "look-ahead, ms", "WER, %")
+    _labelled(middle, "all sets, chunk 320 ms (dotted: offline)", "look-ahead, ms", "CER, %")
+    _labelled(
+        right, "all sets, every chunk and look-ahead", "delay of a token, median, ms", "CER, %"
+    )
+
+
 def _cumulative(axes: "Axes", values: Sequence[float], style: str, label: str) -> None:
     ordered = sorted(values)
     axes.step(
@@ -180,7 +207,9 @@ def _median(figure: Figure | None) -> float:
 
 
 _DRAWN: dict[str, Callable[[Result, "Canvas"], None]] = {
+    "adaptation": _adaptation,
     "latency": _latency,
+    "peers": _peers,
     "phrases": _phrases,
     "soak": _soak,
     "streams": _streams,
