@@ -174,6 +174,7 @@ def _adaptation(arguments: argparse.Namespace) -> int:
         arguments.data,
         options={"training": asdict(plan)},
         seconds=arguments.seconds,
+        cache=arguments.out / "heard",
         report=progress,
     )
     progress("")

@@ -9,7 +9,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -63,6 +63,11 @@ class Said:
     """Of the frame in which each of them begins."""
     known_s: tuple[float, ...]
     """What had to be heard before it was final; infinite where the recording's end made it so."""
+
+    @classmethod
+    def read(cls, found: dict[str, Any]) -> "Said":
+        """Return what was written as JSON."""
+        return cls(found["text"], *(tuple(found[k]) for k in ("tokens", "middles_s", "known_s")))
 
 
 class Ear:
@@ -133,6 +138,7 @@ def measure(
     *,
     options: Mapping[str, Any],
     seconds: float = 90.0,
+    cache: Path | None = None,
     report: Callable[[str], None] = lambda _: None,
 ) -> Result:
     """Score checkpoints on the development sets, offline and streamed.
@@ -142,6 +148,7 @@ def measure(
         data: Folder of the data manifest.
         options: How the models were trained, for the conditions.
         seconds: Of audio, from the beginning of each set.
+        cache: Folder in which what was heard is kept, so that a run that was stopped goes on.
         report: Told what is being done.
 
     Raises:
@@ -166,17 +173,35 @@ def measure(
     reference: dict[str, list[Said]] = {}
     for name, folder in models.items():
         ear = Ear(folder)
+        kept = None if cache is None else cache / f"{_facts(folder)['sha256'][:16]}-{seconds:g}"
         for setting in settings():
             report(f"{name}, {setting}")
-            chunking = ear.chunking(setting)
-            said = {
-                key: ear.hear([samples for samples, _ in rows], chunking)
-                for key, rows in sets.items()
-            }
+            said = _heard(ear, sets, setting, kept)
             reference = reference or said
             for key, figure in _figures(sets, said, reference).items():
                 figures[f"{key[0]} {name} {setting} {key[1]}"] = figure
     return Result("adaptation", conditions.ended(), figures, DEFINITIONS)
+
+
+def _heard(
+    ear: Ear, sets: Mapping[str, Sequence[Spoken]], setting: str, kept: Path | None
+) -> dict[str, list[Said]]:
+    """Hear all sets, or read what was heard before."""
+    file = None if kept is None else kept / f"{setting.replace('/', '-')}.json"
+    if file is not None and file.is_file():
+        found = json.loads(file.read_text(encoding="utf-8"))
+        return {name: [Said.read(one) for one in rows] for name, rows in found.items()}
+    chunking = ear.chunking(setting)
+    said = {
+        name: ear.hear([samples for samples, _ in rows], chunking) for name, rows in sets.items()
+    }
+    if file is not None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        text = json.dumps({name: [asdict(one) for one in rows] for name, rows in said.items()})
+        draft = file.with_suffix(".tmp")
+        draft.write_text(text, encoding="utf-8")
+        draft.replace(file)
+    return said
 
 
 def table(result: Result) -> list[str]:

@@ -1,5 +1,6 @@
 """Streaming adaptation: what is drawn, what teaches, what comes out."""
 
+import json
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
@@ -7,11 +8,14 @@ import pytest
 
 pytest.importorskip("torch", reason="torch is absent: training needs it")
 pytest.importorskip("transformers", reason="transformers is absent: training needs it")
+pytest.importorskip("onnx", reason="onnx is absent: the export needs the extra `export`")
 
 import torch
 from random_checkpoint import write_checkpoint
 from transformers import Wav2Vec2ForCTC
 
+from wav2edge.cli import main
+from wav2edge.export.checkpoint import load_checkpoint
 from wav2edge.training.adaptation import Adaptation, Latencies, objective_of, teacher_of
 from wav2edge.training.adaptation_options import add_options
 from wav2edge.training.errors import StartError, TrainingOptionsError
@@ -162,6 +166,28 @@ def test_what_it_writes_is_a_checkpoint_like_any_other(
     assert again.spelling == made.spelling
     for name, value in again.model.state_dict().items():
         assert torch.equal(value, made.model.state_dict()[name])
+
+
+@pytest.mark.parametrize("loss", ["ctc", "distillation"])
+def test_the_command_adapts_what_is_exported(
+    checkpoints: dict[str, Path], tmp_path: Path, loss: str
+) -> None:
+    """From a table of recordings to a checkpoint that the export reads; no transcripts needed."""
+    soundfile = pytest.importorskip("soundfile")
+    rows = ["path\ttext" if loss == "ctc" else "path"]
+    for i in range(4):
+        samples = batch_of([9000 + 700 * i]).samples[0].numpy()
+        soundfile.write(tmp_path / f"{i}.wav", samples, 16_000)
+        rows.append(f"{i}.wav\tno" if loss == "ctc" else f"{i}.wav")
+    (tmp_path / "rows.tsv").write_text("\n".join(rows) + "\n")
+    start, table, out = str(checkpoints["base"]), str(tmp_path / "rows.tsv"), tmp_path / "out"
+    options = ["--steps", "3", "--workers", "0", "--batch-s", "2", "--report-steps", "1"]
+    assert main(["train", "adapt", start, table, "-o", str(out), *options]) == 0
+    assert load_checkpoint(str(out)).do_normalize
+    lines = (out / "training" / "log.jsonl").read_text().splitlines()
+    log = [json.loads(line) for line in lines]
+    assert [row["step"] for row in log if "loss" in row] == [1, 2, 3]
+    assert json.loads((out / "training" / "settings.json").read_text())["loss"] == loss
 
 
 def test_what_cannot_be_is_refused_by_name(checkpoints: dict[str, Path]) -> None:

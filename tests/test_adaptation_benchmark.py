@@ -58,7 +58,7 @@ def test_a_batch_hears_what_each_hears_alone(checkpoint: Path) -> None:
 
 
 def test_figures_come_for_every_setting(checkpoint: Path, tmp_path: Path) -> None:
-    """By model, setting and set; a model lags behind itself offline by nothing."""
+    """By model, setting and set; what was heard once is read again."""
     (tmp_path / "dev" / "some").mkdir(parents=True)
     with (tmp_path / "MANIFEST.tsv").open("w", newline="") as file:
         writer = csv.writer(file, delimiter="\t")
@@ -67,7 +67,9 @@ def test_figures_come_for_every_setting(checkpoint: Path, tmp_path: Path) -> Non
             soundfile.write(tmp_path / "dev" / "some" / f"{i}.wav", clip_of(24_000, i), 16_000)
             writer.writerow((f"dev/some/{i}.wav", "dev", "NO ONE", "a"))
     models = {"first": checkpoint, "again": checkpoint}
-    result = measure(models, tmp_path, options={"training": {}}, seconds=60)
+    cache = tmp_path / "heard"
+    result = measure(models, tmp_path, options={"training": {}}, seconds=60, cache=cache)
+    assert len(list(cache.glob("*/*.json"))) == len(settings())  # one model, twice
     assert Result.from_json(result.to_json()).figures.keys() == result.figures.keys()
     for setting in settings():
         first, again = (result.figures[f"cer {name} {setting} some"] for name in models)
