@@ -31,6 +31,7 @@ def add_parsers(subparsers: "argparse._SubParsersAction[Any]") -> None:
     _add_pretrain(kinds)
     _add_adapt(kinds)
     _add_evaluate(kinds)
+    _add_embedded(kinds)
 
 
 def _add_finetune(kinds: "argparse._SubParsersAction[Any]") -> None:
@@ -131,6 +132,37 @@ def _add_evaluate(kinds: "argparse._SubParsersAction[Any]") -> None:
     parser.set_defaults(run=_evaluate)
 
 
+def _add_embedded(kinds: "argparse._SubParsersAction[Any]") -> None:
+    parser = kinds.add_parser(
+        "embedded",
+        help="repeat the training of the embedded model",
+        description="Train the small model on recordings and synthetic voices, as the model that "
+        "comes along was trained.",
+    )
+    parser.add_argument(
+        "--data",
+        type=Path,
+        metavar="DIR",
+        help="folder of MANIFEST.tsv and its recordings, to prepare the corpus from first; "
+        "default: train on the corpus that is there",
+    )
+    parser.add_argument(
+        "-o",
+        "--out",
+        type=Path,
+        default=Path(".training"),
+        metavar="DIR",
+        help="of corpus, state, log and checkpoint; default: .training",
+    )
+    _add_budget(parser)
+    parser.add_argument("--rate", type=float, default=8e-4, help="peak; default: 0.0008")
+    parser.add_argument(
+        "--batch-s", type=float, default=64.0, metavar="S", help="audio of a batch; default: 64"
+    )
+    parser.add_argument("--seed", type=int, default=1, metavar="N", help="default: 1")
+    parser.set_defaults(run=partial(_train, "embedded"))
+
+
 def _add_data(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "tables",
@@ -188,12 +220,7 @@ def _add_augmentation(parser: argparse.ArgumentParser, default: str) -> None:
 
 
 def _add_run(parser: argparse.ArgumentParser, *, rate: float) -> None:
-    budget = parser.add_mutually_exclusive_group(required=True)
-    budget.add_argument("--steps", type=int, metavar="N", help="length of the run")
-    budget.add_argument("--hours-heard", type=float, metavar="H", help="the same in hours of audio")
-    budget.add_argument(
-        "--minutes", type=float, metavar="M", help="the same in minutes of CPU (of a GPU: of time)"
-    )
+    _add_budget(parser)
     parser.add_argument(
         "--rate", type=float, default=rate, metavar="R", help=f"peak; default: {rate:g}"
     )
@@ -224,6 +251,15 @@ def _add_run(parser: argparse.ArgumentParser, *, rate: float) -> None:
     )
 
 
+def _add_budget(parser: argparse.ArgumentParser) -> None:
+    budget = parser.add_mutually_exclusive_group(required=True)
+    budget.add_argument("--steps", type=int, metavar="N", help="length of the run")
+    budget.add_argument("--hours-heard", type=float, metavar="H", help="the same in hours of audio")
+    budget.add_argument(
+        "--minutes", type=float, metavar="M", help="the same in minutes of CPU (of a GPU: of time)"
+    )
+
+
 def _train(kind: str, arguments: argparse.Namespace) -> int:
     from . import launch
     from .trainer import TrainingStopped
@@ -236,7 +272,7 @@ def _train(kind: str, arguments: argparse.Namespace) -> int:
             print(f"wav2edge: {stopped}; the same command goes on", file=sys.stderr)
         return 130
     if first:
-        print(f"{arguments.out}: checkpoint written, log in {arguments.out / 'training'}")
+        print(f"{arguments.out}: the run is over, its checkpoint written")
     return 0
 
 

@@ -86,6 +86,13 @@ def adapt(arguments: argparse.Namespace, report: Report) -> None:
         _run(objective, rows, spelling, arguments, ranks, report)
 
 
+def embedded(arguments: argparse.Namespace, report: Report) -> None:
+    """Run `wav2edge train embedded`."""
+    from . import ctc
+
+    ctc.run(arguments, report)
+
+
 @dataclass(frozen=True)
 class _Data:
     """Recordings to learn from, and a few to see how well that goes."""
@@ -138,14 +145,8 @@ def _run(
 
 def options_of(arguments: argparse.Namespace) -> Options:
     """Return how a run goes."""
-    amounts = {
-        "hours": arguments.hours_heard,
-        "minutes": arguments.minutes,
-        "steps": arguments.steps,
-    }
-    unit = next(name for name, amount in amounts.items() if amount is not None)
     return Options(
-        Budget(amounts[unit], unit),  # type: ignore[arg-type]
+        Budget.asked(arguments),
         Schedule(arguments.rate, arguments.warmup, arguments.hold),
         seed=arguments.seed,
         accumulate=arguments.accumulate,

@@ -8,14 +8,17 @@ starts from something like a spectrogram instead of from noise (the idea of LEAF
 convolution of 10 samples this leaves the plateau sooner and makes the front eight times cheaper.
 """
 
-import json
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch.nn import functional
 from transformers import Wav2Vec2Config, Wav2Vec2ForCTC
+
+from wav2edge.lm.alphabet import Alphabet
+
+from .spelling import Spelling, write_tokenizer
 
 if TYPE_CHECKING:
     from transformers.models.wav2vec2.modeling_wav2vec2 import Wav2Vec2PositionalConvEmbedding
@@ -162,27 +165,4 @@ def save_checkpoint(model: Wav2Vec2ForCTC, folder: Path, *, do_normalize: bool =
     comes last, so where it is, everything is.
     """
     model.save_pretrained(folder)
-    files: dict[str, dict[str, Any]] = {
-        "tokenizer_config.json": {
-            "tokenizer_class": "Wav2Vec2CTCTokenizer",
-            "unk_token": "<unk>",
-            "bos_token": "<s>",
-            "eos_token": "</s>",
-            "pad_token": "<pad>",
-            "word_delimiter_token": "|",
-            "do_lower_case": False,
-        },
-        "preprocessor_config.json": {
-            "feature_extractor_type": "Wav2Vec2FeatureExtractor",
-            "feature_size": 1,
-            "sampling_rate": 16_000,
-            "padding_value": 0.0,
-            "do_normalize": do_normalize,
-            "return_attention_mask": True,
-        },
-        "vocab.json": {token: i for i, token in enumerate(TOKENS)},
-    }
-    for name, values in files.items():
-        (folder / name).write_text(
-            json.dumps(values, ensure_ascii=False, indent=1) + "\n", encoding="utf-8"
-        )
+    write_tokenizer(Spelling(Alphabet(TOKENS, 0, 4, (1, 2, 3))), folder, do_normalize=do_normalize)

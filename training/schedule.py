@@ -1,5 +1,6 @@
 """How long a run is, and the learning rate along it."""
 
+import argparse
 from dataclasses import dataclass
 from typing import Literal
 
@@ -37,6 +38,16 @@ class Budget:
             raise TrainingOptionsError(
                 f"a budget of {self.amount:g} {self.unit} is no run: it must be above 0"
             )
+
+    @classmethod
+    def asked(cls, arguments: argparse.Namespace) -> "Budget":
+        """Return what a command line asks for: `steps`, `hours_heard` or `minutes`."""
+        amounts: dict[Unit, float | None] = {
+            "hours": arguments.hours_heard,
+            "minutes": arguments.minutes,
+            "steps": arguments.steps,
+        }
+        return next(cls(amount, unit) for unit, amount in amounts.items() if amount is not None)
 
     def share(self, used: Counters) -> float:
         """Return how much of it is used up, from 0 to 1."""
