@@ -6,7 +6,7 @@ a chart can be read on a light page and on a dark one.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 
 N_COLORS = 8
@@ -14,6 +14,7 @@ _WIDTH, _HEIGHT = 520.0, 300.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62.0, 16.0, 12.0, 46.0
 _BAR, _GAP = 20.0, 7.0
 _TICKS = 5
+_LETTER = 7.2  # how wide one is, about
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,8 @@ class Curve:
     """Written beside the points, where points have names."""
     marks: bool = True
     """Show each point."""
+    joined: bool = True
+    """Draw a line through them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +154,8 @@ def _finite(one: Curve, across: Axis, up: Axis) -> Curve:
         and (y > 0 or not up.log)
     ]  # fmt: skip
     shown = [name for _, _, name in kept]
-    return Curve(one.label, [x for x, _, _ in kept], [y for _, y, _ in kept], shown, one.marks)
+    x, y = [at for at, _, _ in kept], [at for _, at, _ in kept]
+    return replace(one, x=x, y=y, names=shown)
 
 
 def _scale(values: Sequence[float], axis: Axis, start: float, end: float) -> _Scale:
@@ -186,19 +190,27 @@ def _grid(x: _Scale, y: _Scale, across: Axis, up: Axis) -> list[str]:
 def _drawn(one: Curve, color: int, x: _Scale, y: _Scale) -> list[str]:
     places = [(x.place(a), y.place(b)) for a, b in zip(one.x, one.y, strict=True)]
     parts = []
-    if len(places) > 1:
+    if one.joined and len(places) > 1:
         line = "L".join(f"{a:.1f} {b:.1f}" for a, b in places)
         parts.append(f'<path class="c{color} line" d="M{line}"/>')
     if one.marks:
         parts += [
             f'<circle class="c{color} fill" cx="{a:.1f}" cy="{b:.1f}" r="3.5"/>' for a, b in places
         ]
-    for (a, b), name in zip(places, one.names, strict=True):
-        if name:
-            near = a > x.end - 70
-            parts.append(
-                _text(a - 7 if near else a + 7, b - 7, name, anchor="end" if near else "start")
-            )
+    return parts + _beside(places, one.names, x.end)
+
+
+def _beside(places: Sequence[tuple[float, float]], names: Sequence[str], right: float) -> list[str]:
+    """Write names beside points, one row higher where they would run into one another."""
+    parts, taken_to, row = [], -math.inf, 0
+    for (a, b), name in zip(places, names, strict=True):
+        if not name:
+            continue
+        width = _LETTER * len(name)
+        left = min(a + 5, right - width)
+        row = (row + 1) % 3 if left < taken_to else 0
+        taken_to = left + width + 4
+        parts.append(_text(left, b - 7 - 13 * row, name, anchor="start"))
     return parts
 
 
@@ -206,7 +218,7 @@ def _legend(entries: Sequence[tuple[int, str]]) -> tuple[list[str], float]:
     """Return the legend under the picture, and the height that it takes."""
     parts, left, top = [], _LEFT, _HEIGHT + 14
     for color, label in entries:
-        width = 30 + 7.2 * len(label)
+        width = 30 + _LETTER * len(label)
         if left + width > _WIDTH and left > _LEFT:
             left, top = _LEFT, top + 18
         parts.append(_rectangle(color, left, top - 9, 12, 10))
