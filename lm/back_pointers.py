@@ -48,6 +48,8 @@ class BackPointers:
     def __init__(self, gaps: Ids) -> None:
         self._gaps = gaps
         self._rows: list[_Row] = []
+        self.nbytes = 0
+        """Bytes held."""
 
     def __len__(self) -> int:
         """Count the frames that wait."""
@@ -56,6 +58,7 @@ class BackPointers:
     def append(self, low: int, codes: NDArray[np.uint8]) -> None:
         """Add a frame: the bits of token `low` and of those behind it, `[n]`."""
         self._rows.append(_Row.of(low, codes))
+        self.nbytes += self._rows[-1].packed.nbytes
 
     def agreed(self, states: Ids) -> tuple[int, int] | None:
         """Return how many of the oldest frames all these states agree about, and the state then."""
@@ -81,6 +84,7 @@ class BackPointers:
             row = self._rows[frame]
             path[frame] = self._emitting(states, row, row.codes())[0]
             states = self._before(states, frame)
+        self.nbytes -= sum(row.packed.nbytes for row in self._rows[:n_frames])
         del self._rows[:n_frames]
         return path
 

@@ -32,7 +32,7 @@ Floats = NDArray[np.float64]
 Ids = NDArray[np.int64]
 
 _CHECK_FRAMES = 512  # so often it is asked how far all paths agree
-_MOST_BYTES = 64 << 20  # of log-probs that wait to be committed
+_MOST_BYTES = 64 << 20  # of log-probs that wait to be committed, and of pointers
 _TIE = 1e-9  # nats; of equal paths the one that skips, so that paths meet again in silence
 
 
@@ -48,9 +48,9 @@ class SearchOptions:
     """Nats a token for a word that is left out; infinite: every word must be there."""
     unexplained: float = 1.0
     """Nats a frame for what is heard between words; infinite: only silence may be there."""
-    beam: float = 1500.0
-    """Nats that a path may be worse than the best one; infinite: exact, in memory that grows with
-    frames times tokens."""
+    beam: float = 12_000.0
+    """Nats that a path may be worse than the best one. So much text may be missing in one place as
+    costs so much, 3,000 tokens; infinite: exact, as far as the next two allow."""
     most_states: int = 20_000
     """Tokens whose states are alive at once, at most."""
     most_pending: int = 15_000
@@ -143,7 +143,7 @@ class ForcedSearch:
         for row, scores in zip(masked, self._columns(masked, best), strict=True):
             self._advance(scores)
             self._frames.append(row)
-            force = len(self._pointers) >= self._most_pending(row)
+            force = self._is_full(row)
             if force or len(self._pointers) >= self._next_check:
                 settled += self._commit(force=force)
                 self._next_check = max(_CHECK_FRAMES, 2 * len(self._pointers))
@@ -266,8 +266,13 @@ class ForcedSearch:
 
     # --- committing ------------------------------------------------------------------------------
 
-    def _most_pending(self, row: NDArray[np.float32]) -> int:
-        return max(2, min(self.options.most_pending, _MOST_BYTES // max(1, row.nbytes)))
+    def _is_full(self, row: NDArray[np.float32]) -> bool:
+        """Tell whether so much waits that some of it has to be settled."""
+        n_frames = len(self._pointers)
+        if n_frames < 2:  # noqa: PLR2004  (half of it will be taken)
+            return False
+        most_bytes = max(n_frames * row.nbytes, self._pointers.nbytes)
+        return n_frames >= self.options.most_pending or most_bytes >= _MOST_BYTES
 
     def _commit(self, *, force: bool) -> list[Committed]:
         """Settle the frames that all paths agree about; with force, half of those that wait."""

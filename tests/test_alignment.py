@@ -222,6 +222,16 @@ def test_the_beam_finds_what_an_exact_search_finds(noise: float) -> None:
     assert align(script, LETTERS, [frames], SearchOptions(beam=300)) == exact
 
 
+def test_hundreds_of_words_may_be_missing_in_one_place() -> None:
+    """What is said behind them is found again, each word at its place."""
+    rng = np.random.default_rng(0)
+    letters = list("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+    words = ["".join(rng.choice(letters, 5)) for _ in range(390)]
+    script = Script.of(" ".join(words), LETTERS)
+    found = align(script, LETTERS, [said(" ".join(words[:70] + words[-70:]), noise=1.0)])
+    assert [bool(word.tokens) for word in found.words] == [True] * 70 + [False] * 250 + [True] * 70
+
+
 def test_what_is_settled_by_force_is_right_where_it_is_clear() -> None:
     """Paths that have to agree after a few seconds are those that agree in the end."""
     frames, script = said(TEXT, noise=1.0), Script.of(TEXT, LETTERS)
