@@ -289,14 +289,18 @@ def _rows(result: Result, presets: Sequence[str], carried: str) -> list[list[str
 def _rest(result: Result) -> list[str]:
     found = {name: _value(figure) for name, figure in result.figures.items()}
     offline = found["offline_rtf"]
-    loaded, streaming, whole = (
-        found[f"rss_{way}_mb"] for way in ("loaded", "streaming", "offline")
+    memory = ", ".join(
+        f"{way} {'unknown' if math.isnan(found[name]) else format(found[name], '.0f')} MB"
+        for way, name in (
+            ("loaded", "rss_loaded_mb"),
+            ("streaming", "rss_streaming_mb"),
+            ("offline", "rss_offline_mb"),
+            ("the bundle's files", "model_mb"),
+        )
     )
-    files = found["model_mb"]
     return [
         f"offline   real-time factor {offline:.3f}, {1 / offline:.0f} seconds of audio a second",
-        f"memory    loaded {loaded:.0f} MB, streaming {streaming:.0f} MB, offline {whole:.0f} MB",
-        f"files     {files:.0f} MB",
+        f"memory    {memory}",
     ]
 
 
