@@ -38,7 +38,7 @@ FIRST, SECOND, THIRD = SPOKEN = (
 )
 DIGITS = "digit = zero | one | two | three | four | five | six | seven | eight | nine"
 PROGRAMS = sorted(path.name for path in EXAMPLES.glob("*.py") if path.name != "audiosocket.py")
-_PATIENCE_S = 60.0
+_PATIENCE_S = 120.0
 
 Pcm = NDArray[np.int16]
 Start = Callable[..., "subprocess.Popen[str]"]
