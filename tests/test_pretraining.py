@@ -48,7 +48,7 @@ def batch_of(lengths: list[int], seed: int = 0) -> Batch:
 def test_only_audio_is_hidden(config: str) -> None:
     """Never padding; about half of each utterance; nothing of one too short for a choice."""
     made = Pretraining.__new__(Pretraining)  # the drawing needs a configuration, no weights
-    made.model = type("Model", (), {"config": named_config(config)})()  # type: ignore[assignment]
+    made.model = type("Model", (), {"config": named_config(config)})()
     made.hiding, made.rate_hz = Hiding(), 16_000
     np.random.seed(0)  # noqa: NPY002  (transformers draws its masks from it)
     lengths = torch.tensor([48_000, 32_000, 5000, 1200, 300])

@@ -191,4 +191,6 @@ def objective_of(arguments: argparse.Namespace, spelling: Spelling | None) -> Ad
 
 def teacher_of(model: Wav2Vec2ForCTC) -> Wav2Vec2ForCTC:
     """Return a copy of a model that does not learn."""
-    return copy.deepcopy(model).eval().requires_grad_(requires_grad=False)
+    teacher: Wav2Vec2ForCTC = copy.deepcopy(model).eval()
+    teacher.requires_grad_(requires_grad=False)
+    return teacher

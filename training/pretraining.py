@@ -10,7 +10,7 @@ here over hidden frames alone, which tells the accuracy as well and takes a frac
 import argparse
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -82,8 +82,9 @@ class Pretraining:
             min_masks=1,
         )
         # transformers hides the last frame, padding or not, where no span fits.
-        hidden = torch.from_numpy(drawn) & valid
-        return hidden & (hidden.sum(dim=1, keepdim=True) >= _LEAST_HIDDEN)
+        hidden: Tensor = torch.from_numpy(drawn) & valid
+        enough: Tensor = hidden.sum(dim=1, keepdim=True) >= _LEAST_HIDDEN
+        return hidden & enough
 
     def negatives(self, hidden: Tensor) -> Tensor:
         """Draw for each hidden frame others of its utterance.
@@ -236,12 +237,13 @@ def objective_of(arguments: argparse.Namespace) -> Pretraining:
 
 def _from_checkpoint(source: str) -> Pretraining:
     try:
-        model, loaded = Wav2Vec2ForPreTraining.from_pretrained(source, output_loading_info=True)
+        found: Any = Wav2Vec2ForPreTraining.from_pretrained(source, output_loading_info=True)
         features = Wav2Vec2FeatureExtractor.from_pretrained(source)
     except (OSError, ValueError, RuntimeError) as error:
         raise StartNotFoundError(
             f"{source} cannot be started from: {str(error).splitlines()[0]}"
         ) from error
+    model, loaded = found
     missing = sorted(name for name in loaded["missing_keys"] if "masked_spec" not in name)
     if missing:
         raise StartError(
