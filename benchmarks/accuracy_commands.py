@@ -56,6 +56,28 @@ def add_parsers(kinds: Kinds) -> None:
     one.add_argument("--lm", metavar="FILE", help="default: the bundle's own, if it has one")
     add_outputs(one)
     one.set_defaults(run=_hotwords)
+    _add_adaptation(kinds)
+
+
+def _add_accuracy(kinds: Kinds) -> None:
+    one = kinds.add_parser(
+        "accuracy",
+        help="word error rates of every development set, offline and at each preset",
+        description="One stream an utterance, finished at its end. Needs the extra `bench`.",
+    )
+    add_runtime(one)
+    add_data(one)
+    one.add_argument(
+        "--decoders",
+        metavar="D,D",
+        help="compare some of greedy, beam, lm, phrases instead, as in greedy,lm,phrases",
+    )
+    add_outputs(one)
+    add_decoding(one)
+    one.set_defaults(run=_accuracy)
+
+
+def _add_adaptation(kinds: Kinds) -> None:
     one = kinds.add_parser(
         "adaptation",
         help="whether streaming adaptation pays: arms of one checkpoint, offline and in chunks",
@@ -84,24 +106,6 @@ def add_parsers(kinds: Kinds) -> None:
     )
     add_outputs(one, plot=True)
     one.set_defaults(run=_adaptation)
-
-
-def _add_accuracy(kinds: Kinds) -> None:
-    one = kinds.add_parser(
-        "accuracy",
-        help="word error rates of every development set, offline and at each preset",
-        description="One stream an utterance, finished at its end. Needs the extra `bench`.",
-    )
-    add_runtime(one)
-    add_data(one)
-    one.add_argument(
-        "--decoders",
-        metavar="D,D",
-        help="compare some of greedy, beam, lm, phrases instead, as in greedy,lm,phrases",
-    )
-    add_outputs(one)
-    add_decoding(one)
-    one.set_defaults(run=_accuracy)
 
 
 def _accuracy(arguments: argparse.Namespace) -> int:
