@@ -12,6 +12,7 @@ import os
 import pty
 import re
 import select
+import signal
 import socket
 import struct
 import subprocess
@@ -27,6 +28,7 @@ import pytest
 import soundfile
 import soxr
 from numpy.typing import NDArray
+from virtual_microphone import VirtualMicrophone
 
 import wav2edge
 
@@ -139,6 +141,33 @@ def test_live_captions_draw_on_a_terminal(clip: Path, tmp_path: Path) -> None:
     assert any(FIRST.startswith(text.strip()) for text in bright)
     assert [line.rpartition("\x1b[K")[2].strip() for line in drawn.split("\n")][:3] == list(SPOKEN)
     assert (tmp_path / "a.srt").read_text(encoding="utf-8").startswith("1\n00:00:00,")
+
+
+def test_live_captions_of_a_microphone(
+    virtual_microphone: VirtualMicrophone, pieces: list[NDArray[np.float32]], tmp_path: Path
+) -> None:
+    """What is said into a microphone is a cue; Ctrl-C ends in order, after what was heard."""
+    out = tmp_path / "talk.srt"
+    process = subprocess.Popen(
+        [sys.executable, EXAMPLES / "live_captions.py", out], text=True, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, env={**virtual_microphone.environment, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    try:
+        until_s = time.monotonic() + _PATIENCE_S
+        while not out.is_file():  # it is made when the microphone is open
+            assert time.monotonic() < until_s
+            assert process.poll() is None
+            time.sleep(0.05)
+        virtual_microphone.play(np.concatenate([np.zeros(8000, np.float32), pieces[1]]), 16_000)
+        assert process.stdout is not None
+        assert process.stdout.readline().strip() == SECOND
+        process.send_signal(signal.SIGINT)
+        _, complaints = process.communicate(timeout=_PATIENCE_S)
+    finally:
+        process.kill()
+        process.communicate()
+    assert process.returncode == 0, complaints
+    assert out.read_text(encoding="utf-8").splitlines()[2] == SECOND
 
 
 def _read_all(descriptor: int) -> Iterator[bytes]:
