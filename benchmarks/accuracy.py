@@ -6,7 +6,7 @@ The sets are those of `training/evaluate.py`: one stream an utterance, finished 
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from wav2edge.lm.scoring import character_error_rate, word_error_rate
+from wav2edge.lm.scoring import score
 from wav2edge.runtime.endpoint import ENDPOINTS
 from wav2edge.runtime.events import Final
 from wav2edge.runtime.recognizer import Recognizer
@@ -19,8 +19,8 @@ from .result import BenchmarkError, Figure, Result
 
 OFFLINE = "offline"
 DEFINITIONS = {
-    "wer": "word error rate, by set and latency; n: words of the transcripts",
-    "cer": "character error rate; n: characters of the transcripts",
+    "wer": "word error rate, by set and latency, with its 95 % bootstrap interval; n: words",
+    "cer": "character error rate, likewise; n: characters",
 }
 
 
@@ -100,8 +100,12 @@ def _heard(
 
 
 def _scores(pairs: list[tuple[str, str]]) -> dict[str, Figure]:
-    rates = {"wer": word_error_rate(pairs), "cer": character_error_rate(pairs)}
+    found = score(pairs)
+    rates = {
+        "wer": (found.words, found.wer_interval),
+        "cer": (found.characters, found.cer_interval),
+    }
     return {
-        kind: Figure(rate.rate, rate.rate, rate.rate, rate.n_reference)
-        for kind, rate in rates.items()
+        kind: Figure(rate.rate, *interval, rate.n_reference)
+        for kind, (rate, interval) in rates.items()
     }

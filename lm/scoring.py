@@ -91,7 +91,7 @@ def interval(
     rates = np.empty(n_draws)
     for i in range(n_draws):
         times = np.bincount(rng.integers(n, size=n), minlength=n)
-        rates[i] = (times @ n_edits) / max(1, times @ n_reference)
+        rates[i] = int(times @ n_edits) / max(1, int(times @ n_reference))
     low, high = np.quantile(rates, ((1 - confidence) / 2, (1 + confidence) / 2))
     return float(low), float(high)
 

@@ -47,7 +47,7 @@ class Line(torch.nn.Module):
 class Sums:
     """An objective: tell the sum of four samples."""
 
-    model: torch.nn.Module = field(default_factory=Line)
+    model: Line = field(default_factory=Line)
     stop_at: int | None = None
     """Ask to stop, as Ctrl-C does, in this step."""
     factor: float = 1.0
@@ -63,7 +63,7 @@ class Sums:
 
     def before_step(self, progress: Progress) -> None:
         """The second half of the run learns the bias alone."""
-        self.model.layer.weight.requires_grad = progress.share < 0.5  # type: ignore[union-attr]
+        self.model.layer.weight.requires_grad = progress.share < 0.5
 
     def save(self, model: torch.nn.Module, folder: Path) -> None:
         """Write one file."""
@@ -143,7 +143,7 @@ def test_it_learns(tmp_path: Path) -> None:
     lines = (tmp_path / "run" / "training" / "log.jsonl").read_text().splitlines()
     losses = [json.loads(line)["loss"] for line in lines]
     assert losses[-1] < 0.5 * losses[0]
-    learned = run.averaged().layer.weight  # type: ignore[union-attr]
+    learned = run.averaged().get_parameter("layer.weight")
     assert torch.allclose(learned, torch.ones(1, 4), atol=0.5)
 
 
@@ -182,9 +182,9 @@ def test_the_rate_has_three_stages() -> None:
     assert rates == pytest.approx([0.01, 0.505, 1.0, 1.0, 0.05**0.5, 0.05])
     embedded = Schedule(1.0, 0.02, 0.58, last=0.01, falls="linear")
     assert embedded.rate(0.8) == pytest.approx(0.505)
-    for wrong in ({"peak": 0.0}, {"peak": 1.0, "warmup": 0.7}):
+    for peak, warmup in ((0.0, 0.1), (1.0, 0.7)):
         with pytest.raises(TrainingOptionsError):
-            Schedule(**wrong)
+            Schedule(peak, warmup)
 
 
 def test_a_budget_has_three_units() -> None:
@@ -217,7 +217,7 @@ class _Plain(Sums):
     """Without anything drawn, so that only the batches differ."""
 
     def loss(self, batch: Batch, _progress: Progress, _draw: torch.Generator) -> Loss:
-        off = self.model.layer(batch.samples)[:, 0] - batch.samples.sum(dim=1)  # type: ignore[operator, union-attr]
+        off = self.model.layer(batch.samples)[:, 0] - batch.samples.sum(dim=1)
         return Loss(off.square().mean(), float(len(batch.samples)))
 
 

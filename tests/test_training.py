@@ -187,13 +187,12 @@ def test_batches_are_drawn_the_same_again(prepared: Path) -> None:
 
 def test_the_embedded_recipe_goes_on(prepared: Path) -> None:
     """Called again it goes on within its budget, also from a state without settings."""
-    options = {"seed": 1, "peak_rate": 1e-4, "seconds": 4.0}
-    ctc.train(prepared, budget=Budget(2), **options)
+    ctc.train(prepared, budget=Budget(2), seed=1, peak_rate=1e-4, seconds=4.0)
     state = torch.load(prepared / "state.pt", weights_only=True)
     assert state["step"] == 2
     old = {name: state[name] for name in OLD_STATE}
     torch.save(old, prepared / "state.pt")
-    trainer = ctc.train(prepared, budget=Budget(3), **options)
+    trainer = ctc.train(prepared, budget=Budget(3), seed=1, peak_rate=1e-4, seconds=4.0)
     assert trainer.used.step == 3
     assert trainer.used.audio_s > old["audio_s"]
     names = {path.name for path in (prepared / "checkpoint").iterdir()}

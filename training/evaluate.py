@@ -53,7 +53,7 @@ class BundleModel:
 
         self._recognizer = load(folder)
         self._lm = lm
-        self._has_lm = lm is not None or self._recognizer.bundle.manifest.lm is not None
+        self._has_lm = lm is not None or self._recognizer.bundle.manifest.language_model is not None
 
     def hear(self, samples: Samples) -> dict[str, str]:
         """Return the text for each way of decoding."""

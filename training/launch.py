@@ -4,6 +4,7 @@ import argparse
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -138,6 +139,8 @@ def _run(
         validate=_validation(data.held_out, spelling, do_normalize=do_normalize),
         ranks=ranks,
     )
+    if find_spec("tensorboard") is None:
+        report('no TensorBoard log: pip install "wav2edge[train]" brings it; log.jsonl has it all')
     if trainer.used.step:
         report(f"going on after step {trainer.used.step}")
     trainer.run()

@@ -7,7 +7,7 @@ turns a batch into a loss, says what is frozen when, and writes the model as a c
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 
@@ -61,7 +61,8 @@ class Loss:
 class Objective(Protocol):
     """Something that can be learned."""
 
-    model: torch.nn.Module
+    model: Any
+    """A model of `transformers`; kinds differ."""
 
     def loss(self, batch: Batch, progress: Progress, draw: torch.Generator) -> Loss:
         """Return the loss of a batch, which lies on the model's device.
@@ -76,6 +77,6 @@ class Objective(Protocol):
         """Freeze, unfreeze, or change a temperature: a function of `progress` alone."""
         ...
 
-    def save(self, model: torch.nn.Module, folder: Path) -> None:
+    def save(self, model: Any, folder: Path) -> None:  # noqa: ANN401
         """Write `model`, which has the type and shapes of `self.model`, in transformers' layout."""
         ...

@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TextIO
 
@@ -18,12 +19,9 @@ class RunLog:
     def __init__(self, folder: Path, terminal: TextIO = sys.stderr) -> None:
         self._file, self._terminal = folder / "log.jsonl", terminal
         self._board = None
-        try:
+        if find_spec("tensorboard") is not None:
             from torch.utils.tensorboard import SummaryWriter
-        except ImportError:
-            self.has_board = False
-        else:
-            self.has_board = True
+
             self._board = SummaryWriter(folder / "tensorboard")
 
     def write(self, figures: Mapping[str, float]) -> None:
