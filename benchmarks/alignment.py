@@ -198,17 +198,23 @@ def _missing_figures(recognizer: Recognizer, strings: Sequence[Joined]) -> dict[
 def _unexplained_figures(
     recognizer: Recognizer, strings: Sequence[Joined]
 ) -> dict[str, Figure | None]:
-    """Take a digit that is said out of each text."""
+    """Take a digit that is said, and has no equal beside it, out of each text."""
     rng = np.random.default_rng(SEED)
     told = []
     for one in strings:
-        place = int(rng.integers(len(one.words)))
+        place = int(rng.choice(_alone(one.words)))
         start_s, end_s = one.spans[f"{DROP_DB:g} dB"][place]
         text = " ".join([*one.words[:place], *one.words[place + 1 :]])
         stretches = recognizer.align(one.samples, text, RATE_HZ).unexplained
         overlaps = any(s.start_s < end_s and s.end_s > start_s for s in stretches)
         told.append(np.array([float(overlaps)]))
     return {"unexplained found": bootstrapped(told, _mean)}
+
+
+def _alone(words: Sequence[str]) -> list[int]:
+    """Return the places of words beside which no equal one stands: which of two is gone?"""
+    beside = zip(["", *words], words, [*words[1:], ""], strict=False)
+    return [place for place, (last, word, after) in enumerate(beside) if word not in (last, after)]
 
 
 def _median(errors: Floats) -> float:
