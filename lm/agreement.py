@@ -102,9 +102,12 @@ class Agreement:
         while (first := int(self._search.rows.first[0])) != NONE:
             rows = self._search.rows
             place: Word = self._best_words()[0]
+            is_due = self._commit_frames is not None and place[1] + self._commit_frames <= n_frames
+            if rows.first[-1] != first and not is_due:
+                break
             agree = rows.first == first
             if not changed or not agree.all():
-                if self._commit_frames is None or place[1] + self._commit_frames > n_frames:
+                if not is_due:
                     break
                 self._search.rows = rows.take(agree.nonzero()[0])
             final.append(spoken(self._prefixes.histories[first].word, place))

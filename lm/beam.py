@@ -34,7 +34,7 @@ from .vocabulary import spelling_tokens
 _FLOOR = math.log(1e-15)  # no token is less likely (pyctcdecode)
 _CEILING = 1e-3  # a log-softmax may round up to here, logits go far beyond
 _BLOCK = 256  # frames between two cleanings
-_PREVIEW_WIDTH = 16  # beams; partial texts are those of all beams in 99 of 100 cases
+_PREVIEW_WIDTH = 16  # beams: on digit strings, partial texts are the same as with 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +172,7 @@ class BeamDecoder:
         search, prefixes = self._search(state, most=_PREVIEW_WIDTH)
         likely, letters = self._likely(state.n_frames, log_probs)
         for frame, (row, which) in enumerate(zip(likely, letters, strict=True), state.n_frames):
-            search.step(frame, row, np.flatnonzero(which))
+            search.step(frame, row, which.nonzero()[0])
         best = max(self._ended(search, prefixes), key=lambda one: one.score)
         return tuple(prefixes.histories.texts(best.history, 0))
 
@@ -199,6 +199,7 @@ class BeamDecoder:
         hotwords = self._ready(state.hotwords) if state.hotwords else None
         prefixes = Prefixes(self.alphabet, self._fusion, hotwords, state.prefixes)
         rows = Rows.unpacked(state.beams)
+        rows.last = prefixes.token.take(rows.prefix)
         firsts = prefixes.histories.firsts(0)
         rows.first = np.array([firsts[one] for one in prefixes.history[rows.prefix].tolist()])
         width = min(self.options.beam_width, most or self.options.beam_width)
@@ -232,7 +233,7 @@ class BeamDecoder:
         agreement = Agreement(search, prefixes, 0, self._commit_frames)
         n_frames = state.n_frames
         for row, which in zip(log_probs, letters, strict=True):
-            changed = search.step(n_frames, row, np.flatnonzero(which))
+            changed = search.step(n_frames, row, which.nonzero()[0])
             n_frames += 1
             words += agreement.final_words(n_frames, changed=changed)
         return self._state(n_frames, state.hotwords, search, prefixes, agreement.oldest)

@@ -39,6 +39,8 @@ class Rows:
     base: Ids
     """What the next letter is put after: the prefix, or where every token is a word, the prefix
     after the open word."""
+    last: Ids
+    """The prefix's last token."""
     first: Ids
     """The history of the first word that is not final; -1: there is none."""
     score: Scores
@@ -55,18 +57,20 @@ class Rows:
         words[0] = ()
         none = np.array([NONE])
         score = np.array([[0.0], [-math.inf]])
-        return cls(np.zeros(1, np.int64), np.zeros(1, np.int64), none, score, np.zeros((5, 1)), words)
+        zero = np.zeros(1, np.int64)
+        return cls(zero, zero, none, none, score, np.zeros((5, 1)), words)
 
     @classmethod
     def unpacked(cls, packed: PackedRows) -> "Rows":
-        """Take them out of a value; `first` is left to the caller."""
+        """Take them out of a value; `first` and `last` are left to the caller."""
         prefix, base = np.frombuffer(packed[0], np.int64).reshape(2, -1).copy()
         words = np.empty(len(prefix), object)
         for row, these in enumerate(packed[3]):
             words[row] = these
         score = np.frombuffer(packed[1]).reshape(2, -1).copy()
         marks = np.frombuffer(packed[2]).reshape(5, -1).copy()
-        return cls(prefix, base, np.full(len(prefix), NONE), score, marks, words)
+        unknown = np.full(len(prefix), NONE)
+        return cls(prefix, base, unknown, unknown, score, marks, words)
 
     def packed(self, number: Ids) -> PackedRows:
         """Return them as a value, with new numbers for the prefixes by the old ones."""
@@ -79,6 +83,7 @@ class Rows:
         return Rows(
             self.prefix[places],
             self.base[places],
+            self.last[places],
             self.first[places],
             self.score[:, places],
             self.marks[:, places],

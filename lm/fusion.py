@@ -89,6 +89,8 @@ class Fusion:
         """So many words back may matter for the next one's score."""
 
         self._unknown = self._unknown_word(np.arange(_MOST_CHARACTERS))
+        self.unknown_letter = float(self._unknown[1])
+        """Score of an open word of one letter that no known word begins with."""
         self.lengths = np.array([len(token) for token in alphabet.tokens], np.int64)
         """Characters of each token."""
         self.one_way = all(len(token) == 1 for token in heard_tokens(alphabet))
@@ -122,12 +124,14 @@ class Fusion:
 
     def beginnings(self, nodes: Ids, n_characters: Ids) -> NDArray[np.float64]:
         """Score open words by their nodes in `tree`, -1 for none there."""
-        if n_characters.max(initial=0) < _MOST_CHARACTERS:
-            unknown = self._unknown.take(n_characters)
-        else:
-            unknown = self._unknown_word(n_characters)
-        score: NDArray[np.float64] = (nodes < 0) * unknown
+        score: NDArray[np.float64] = (nodes < 0) * self.unknown(n_characters)
         return score
+
+    def unknown(self, n_characters: Ids) -> NDArray[np.float64]:
+        """Score open words that begin like no known one, by their lengths."""
+        if n_characters.max(initial=0) < _MOST_CHARACTERS:
+            return self._unknown.take(n_characters)
+        return self._unknown_word(n_characters)
 
     def hope(self, nodes: Ids) -> NDArray[np.float64]:
         """Return what no word scores more than that ends at these nodes of `tree`."""

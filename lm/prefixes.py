@@ -18,7 +18,7 @@ from .lexicon import ROOT, Ids
 
 Scores = NDArray[np.float64]
 _INTEGERS = ("history", "parent", "token", "lexical", "hot", "n_characters", "closed")
-_REALS = ("history_score", "score")
+_REALS = ("history_score", "score", "other_score")
 _COMPUTED = {"ended_score": np.nan}  # not kept in snapshots
 
 
@@ -31,7 +31,7 @@ class Snapshot:
     integers: bytes
     """int64, `[7, n]`: the columns of `_INTEGERS`."""
     reals: bytes
-    """float64, `[2, n]`: the columns of `_REALS`."""
+    """float64, `[3, n]`: the columns of `_REALS`."""
 
 
 class Prefixes:
@@ -60,6 +60,9 @@ class Prefixes:
     history_score: Scores
     score: Scores
     """What language model and hotwords give."""
+    other_score: Scores
+    """The same one letter on, where no word of the model begins so; not kept with hotwords, nor
+    where tokens have several letters."""
     ended_score: Scores
     """The same with the open word ended; NaN: not known yet."""
 
@@ -75,6 +78,7 @@ class Prefixes:
         blank, delimiter = alphabet.blank_id, alphabet.delimiter_id
         self._closing_token = blank if delimiter is None else delimiter
         self.fusion, self.hotwords = fusion, hotwords
+        self._is_plain = fusion.tree is not None and hotwords is None and fusion.one_way
         self.histories = Histories(fusion, hotwords, snapshot.histories if snapshot else ())
         self._children: dict[int, int] = {}
         self.n = 0
@@ -85,7 +89,7 @@ class Prefixes:
         else:
             self._restore(snapshot)
 
-    def twins(self, prefixes: Ids, ends: Ids) -> list[int]:
+    def twins(self, prefixes: Ids, ends: Ids) -> tuple[bool, list[int]]:
         """Find beams that no later score can tell apart from one before them.
 
         Args:
@@ -93,15 +97,15 @@ class Prefixes:
             ends: Of each beam.
 
         Returns:
-            Their places.
+            Whether there may be any while no word ends, and their places.
         """
         contexts = self.histories.context_of
         if not self.histories.has_twins:
-            return []
+            return False, []
         histories = self.history.take(prefixes).tolist()
         alive = set(histories)
         if len({contexts[one] for one in alive}) == len(alive):
-            return []
+            return False, []
         seen: set[tuple[int, str, int]] = set()
         found = []
         beams = zip(histories, prefixes.tolist(), ends.tolist(), strict=True)
@@ -110,7 +114,7 @@ class Prefixes:
             if key in seen:
                 found.append(place)
             seen.add(key)
-        return found
+        return True, found
 
     def after(self, prefixes: Ids, tokens: Ids) -> tuple[Scores, Ids | None, Ids | None]:
         """Score every token after every prefix, without making the prefixes.
@@ -127,6 +131,9 @@ class Prefixes:
         lexical = hot = None
         if self.fusion.tree is not None:
             lexical = self.fusion.tree.step(self.lexical.take(prefixes), tokens)
+            if self._is_plain:
+                other = self.other_score.take(prefixes)[:, None]
+                return np.where(lexical < 0, other, score), lexical, None
         if self.hotwords is not None:
             hot = self.hotwords.tree.step(self.hot[prefixes], tokens)
         if lexical is not None or hot is not None:
@@ -160,7 +167,11 @@ class Prefixes:
         self.token[made], self.score[made] = tokens, scores
         self.history_score[made] = self.history_score.take(parents)
         lengths = 1 if self.fusion.one_way else self.fusion.lengths.take(tokens)
-        self.n_characters[made] = self.n_characters.take(parents) + lengths
+        n_characters = self.n_characters.take(parents) + lengths
+        self.n_characters[made] = n_characters
+        if self._is_plain:
+            other = self.fusion.unknown(n_characters + 1)
+            self.other_score[made] = self.history_score[made] + other
         if lexical is not None:
             self.lexical[made] = lexical
         if hot is not None:
@@ -171,7 +182,10 @@ class Prefixes:
 
     def close_all(self, prefixes: Ids) -> Ids:
         """End the open words of prefixes: return the prefixes after them, `[n]`."""
-        return np.array([self.close(one) for one in prefixes.tolist()], np.int64)
+        closed = self.closed.take(prefixes)
+        (new,) = (closed < 0).nonzero()
+        closed[new] = [self.close(one) for one in prefixes.take(new).tolist()]
+        return closed
 
     def close(self, prefix: int) -> int:
         """End the open word of a prefix: return the prefix after it."""
@@ -187,8 +201,23 @@ class Prefixes:
             self.closed[prefix] = closed
         return closed
 
-    def score_ended(self, prefix: int) -> float:
-        """Score a prefix as if its open word had ended, without making the prefix after it."""
+    def score_ended(self, prefixes: Ids, places: Ids) -> Scores:
+        """Score prefixes as if their open words had ended, without making the prefixes after them.
+
+        Args:
+            prefixes: `[n]`.
+            places: Those to look up.
+
+        Returns:
+            The scores, `[n]`; NaN where it was never looked up.
+        """
+        asked = prefixes.take(places)
+        (unscored,) = np.isnan(self.ended_score.take(asked)).nonzero()
+        for prefix in asked.take(unscored).tolist():
+            self.ended_score[prefix] = self._scored_ended(prefix)
+        return self.ended_score.take(prefixes)
+
+    def _scored_ended(self, prefix: int) -> float:
         before, word = int(self.history[prefix]), self.open_word(prefix)
         known = self.histories.find(before, word)
         if known is None:
@@ -230,10 +259,13 @@ class Prefixes:
     def reweigh(self, hotwords: Hotwords | None) -> None:
         """Change the hotwords: all that is not final yet is scored by the new ones."""
         self.hotwords = hotwords
+        self._is_plain = self.fusion.tree is not None and hotwords is None and self.fusion.one_way
         self.histories.reweigh(hotwords)
         for prefix in range(self.n):  # a parent stands before its children
             parent, history = self.parent[prefix], self.histories[self.history[prefix]]
             self.history_score[prefix] = self.score[prefix] = history.score
+            n_characters = self.n_characters[prefix : prefix + 1]
+            self.other_score[prefix] = history.score + self.fusion.unknown(n_characters + 1)[0]
             self.hot[prefix] = ROOT if parent == NONE else NONE
             if parent != NONE:
                 token = self.token[prefix : prefix + 1]
@@ -257,6 +289,7 @@ class Prefixes:
         self.history[one.prefix], self.parent[one.prefix] = history, NONE
         self.token[one.prefix] = self._closing_token
         self.history_score[one.prefix] = self.score[one.prefix] = one.score
+        self.other_score[one.prefix] = one.score + self.fusion.unknown_letter
 
     def _packed(self, histories: list[int], kept: Ids) -> tuple[Snapshot, Ids]:
         """Renumber histories and prefixes."""

@@ -12,14 +12,13 @@ import math
 import numpy as np
 
 from .alphabet import Alphabet
-from .beams import BLANK, COUNT, END, NOW, OWN, START, SUM, Rows, open_word
+from .beams import BLANK, COUNT, END, OWN, Rows, open_word
 from .growth import CLOSE, NEW, REPEAT, STAY, Growth, Scratch
 from .histories import NONE
 from .lexicon import Ids
 from .prefixes import Prefixes, Scores
 
 _SURE = 1e-6  # what sums in another order may differ by, and far more
-_NO_IDS, _NO_SCORES = np.zeros(0, np.int64), np.zeros(0)
 _NEVER = 1 << 62  # a frame that does not come
 
 
@@ -52,6 +51,8 @@ class Search:
         parts = pause_frames is not None and self._delimiter is not None
         self._pause_due = 0 if parts else _NEVER
         self._prefixes = prefixes
+        self._has_twins = True
+        """Whether beams may have histories that no later score can tell apart."""
         self.rows = rows
 
     def step(self, frame: int, log_probs: Scores, letters: Ids) -> bool:
@@ -84,7 +85,7 @@ class Search:
         places, order = self._likely(total)
         end, row = np.divmod(places, n)
         self._scratch.make_room(self._prefixes.n)
-        self._settle(self.rows.prefix[row], end, score[end, row], row, order)
+        self._settle(self.rows.prefix[row], end, score[end, row], row, order, closed=True)
 
     def _go_on(self, frame: int, log_probs: Scores, letters: Ids, *, closing: bool) -> None:
         """Let the only beam take the only token: there is nothing to choose."""
@@ -107,48 +108,41 @@ class Search:
         rows.score = np.full((2, 1), -np.inf)
         rows.score[int(action != STAY)] = score
         self._mark(frame, np.array([action]), log_probs[[token]])
-        rows.base = self._base(rows.prefix)
+        rows.base, rows.last = self._base(rows.prefix), prefixes.token.take(rows.prefix)
 
     def _choose(self, frame: int, log_probs: Scores, letters: Ids, *, closing: bool) -> None:
         """Choose the beams after this frame."""
         rows, prefixes, scratch = self.rows, self._prefixes, self._scratch
         n = len(rows.prefix)
-        growth = Growth(rows, prefixes, scratch, log_probs, letters)
-        fused, lexical, hot = prefixes.after(rows.base, letters)
-        longer = (growth.longer + fused).ravel()
-        given = prefixes.score.take(rows.prefix)
-        blank = growth.alive + log_probs[self._blank]
-        ending, closed, end_score, ended = _NO_IDS, _NO_IDS, _NO_SCORES, _NO_SCORES
-        if closing and self._delimiter is not None:
-            best = max(longer.max(initial=-np.inf), (np.maximum(blank, growth.own) + given).max())
-            log_prob = float(log_probs[self._delimiter])
-            limit = best + self._prune - _SURE
-            ending, closed, end_score, ended = growth.close(log_prob, limit)
-        score = np.concatenate([blank, growth.own, end_score, growth.longer.ravel()])
-        given = np.concatenate([given, given, ended])
-        total = np.concatenate([score[: len(given)] + given, longer])
-        places, order = self._likely(total)
-        whole = places[: places.searchsorted(len(given))]
-        cell = places[len(whole) :] - len(given)
-        source = np.concatenate([scratch.count[:n], growth.source, ending]).take(whole)
-        prefix = np.concatenate([rows.prefix, rows.prefix, closed]).take(whole)
-        action = scratch.new[: len(places)].copy()
-        action[: len(whole)] = CLOSE
-        n_blank, n_own = places.searchsorted((n, 2 * n))
-        action[:n_blank], action[n_blank:n_own] = STAY, growth.action[places[n_blank:n_own] - n]
-        for place in range(n_own, len(whole)):
-            if prefix[place] == NONE:
-                prefix[place] = prefixes.close(int(rows.prefix[source[place]]))
-        if len(cell):
-            row, column = np.divmod(cell, len(letters))
-            nodes = (None if one is None else one.take(cell) for one in (lexical, hot))
-            fused = fused.take(cell if fused.shape[1] > 1 else row)
-            longer_prefix = prefixes.extend(rows.base[row], letters[column], fused, *nodes)
-            source = np.concatenate([source, row])
-            prefix = np.concatenate([prefix, longer_prefix])
+        delimiter = self._delimiter if closing else None
+        growth = Growth(rows, prefixes, scratch, log_probs, letters, self._blank, delimiter)
+        if delimiter is not None:
+            growth.close(float(log_probs[delimiter]), self._prune - _SURE)
+        places, order = self._likely(growth.total)
+        n_blank, n_own, n_whole = places.searchsorted((n, 2 * n, growth.n_whole)).tolist()
+        row = places[:n_whole] % n
+        action = np.empty(len(places), np.int64)
+        action[:n_blank], action[n_blank:n_own], action[n_own:n_whole] = STAY, REPEAT, CLOSE
+        prefix = rows.prefix.take(row)
+        if growth.source is not None and growth.action is not None:
+            action[n_blank:n_own] = growth.action.take(row[n_blank:n_own])
+            row[n_blank:n_own] = growth.source.take(row[n_blank:n_own])
+        if n_own < n_whole:
+            prefix[n_own:] = prefixes.close_all(prefix[n_own:])
+        if n_whole < len(places):
+            action[n_whole:] = NEW
+            cell = places[n_whole:] - growth.n_whole
+            source, column = np.divmod(cell, len(letters))
+            trees = growth.lexical, growth.hot
+            nodes = (None if one is None else one.take(cell) for one in trees)
+            fused = growth.fused.take(cell if growth.fused.shape[1] > 1 else source)
+            longer = prefixes.extend(rows.base.take(source), letters.take(column), fused, *nodes)
+            row, prefix = np.concatenate([row, source]), np.concatenate([prefix, longer])
         end = (action != STAY).astype(np.int64)
-        leads = self._settle(prefix, end, score.take(places), source, order)
-        self._mark(frame, action.take(leads), log_probs.take(prefixes.token.take(self.rows.prefix)))
+        closed = n_own < n_whole or self._delimiter is None  # then every token is a word
+        score = growth.score.take(places)
+        leads = self._settle(prefix, end, score, row, order, closed=closed)
+        self._mark(frame, action.take(leads), log_probs.take(self.rows.last))
 
     def _likely(self, total: Scores) -> tuple[Ids, Ids]:
         """Find the best.
@@ -157,7 +151,7 @@ class Search:
             Their places, ascending, and which of these come first, second, and so on: the highest
             first, of equals the first.
         """
-        (places,) = (total >= total.max() + self._prune).nonzero()
+        (places,) = (total >= np.maximum.reduce(total) + self._prune).nonzero()
         score = total.take(places)
         if len(places) > self._width:
             least = np.partition(score, len(score) - self._width)[len(score) - self._width]
@@ -168,7 +162,9 @@ class Search:
             places, score = places.take(best), score.take(best)
         return places, (-score).argsort(kind="stable")
 
-    def _settle(self, prefix: Ids, end: Ids, score: Scores, source: Ids, order: Ids) -> Ids:
+    def _settle(
+        self, prefix: Ids, end: Ids, score: Scores, source: Ids, order: Ids, *, closed: bool
+    ) -> Ids:
         """Put beams in rows.
 
         Args:
@@ -177,13 +173,17 @@ class Search:
             score: Of each.
             source: Of each the row that it came from.
             order: Those to keep, the best first; of what no later score can tell apart the first.
+            closed: Whether any ended a word.
 
         Returns:
             The beam that leads each row.
         """
         prefixes, scratch, before = self._prefixes, self._scratch, self.rows
         prefix_of = prefix.take(order)
-        twins = prefixes.twins(prefix_of, end.take(order))
+        if not closed and not self._has_twins:
+            twins = []  # only a word's end makes histories alike
+        else:
+            self._has_twins, twins = prefixes.twins(prefix_of, end.take(order))
         if twins:
             order = np.delete(order, twins)
             prefix_of = prefix.take(order)
@@ -195,6 +195,7 @@ class Search:
         self.rows = Rows(
             lead_prefix,
             self._base(lead_prefix),
+            prefixes.token.take(lead_prefix),
             before.first.take(came_from),
             scores,
             before.marks.take(came_from, axis=1),
@@ -214,17 +215,16 @@ class Search:
         start, end, count, total, now = self.rows.marks
         new = action == NEW
         ends = action == CLOSE if self._delimiter is not None else new & (count > 0)
-        if ends.any():
-            for row in ends.nonzero()[0].tolist():
-                self._end_word(row)
+        for row in ends.nonzero()[0].tolist():
+            self._end_word(row)
         said = count > 0
         again = (action == REPEAT) & said
         np.add(total, now, out=total, where=new)
         np.maximum(now, log_probs, out=now, where=again)
         np.copyto(now, log_probs, where=new)
-        np.copyto(start, frame, where=new & ~said)
-        np.add(count, 1.0, out=count, where=new)
-        np.copyto(end, frame + 1, where=new | again)
+        start[(new & ~said).nonzero()[0]] = frame
+        count += new
+        end[(new | again).nonzero()[0]] = frame + 1
 
     def _end_word(self, row: int) -> None:
         rows = self.rows
@@ -254,6 +254,7 @@ class Search:
         for row in range(len(places), len(rows.prefix)):
             closed = self._prefixes.close(int(rows.prefix[row]))
             rows.prefix[row] = rows.base[row] = closed
+            rows.last[row] = self._prefixes.token[closed]
             self._end_word(row)
             there = places.setdefault(closed, row)
             if there != row:
