@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
-from .decoding_arguments import add_decoding, decoding_of
+from .decoding_arguments import add_decoding, decoding_of, tell_unheard
 from .terminal import own_stderr, speak_utf8
 
 if TYPE_CHECKING:
@@ -81,6 +81,7 @@ def _transcribe(parser: argparse.ArgumentParser, arguments: argparse.Namespace) 
         **decoding_of(arguments),
     )
     speak_utf8()
+    tell_unheard(arguments, recognizer)
     with own_stderr():
         good = [_one(recognizer, file, form, alone=len(files) == 1) for file in files]
     return 0 if all(good) else 2

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ from .errors import OptionsError
 
 if TYPE_CHECKING:
     from .decoding import DecodingArguments
+    from .recognizer import Recognizer
 
 HOTWORD_WEIGHT = 6.0
 """Of a hotword without one."""
@@ -80,6 +82,17 @@ def decoding_of(arguments: argparse.Namespace) -> "DecodingArguments":
         "alpha": arguments.alpha,
         "beta": arguments.beta,
     }
+
+
+def tell_unheard(arguments: argparse.Namespace, recognizer: "Recognizer") -> None:
+    """Say how many words of the language model that was named can never be heard, if any."""
+    found = None if arguments.lm is None else recognizer.vocabulary
+    if found is not None and found.n_unspellable:
+        unheard = " ".join(found.unspellable)
+        sys.stderr.write(
+            f"wav2edge: of the {found.n_words} words of {arguments.lm} {found.n_unspellable} "
+            f"cannot be spelled with the model's tokens, and are never heard, such as {unheard}\n"
+        )
 
 
 def _hotword(text: str) -> tuple[str, float]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self
 
-from .decoding_arguments import add_decoding, decoding_of
+from .decoding_arguments import add_decoding, decoding_of, tell_unheard
 from .terminal import Screen, can_draw, meter, own_stderr, speak_utf8
 
 if TYPE_CHECKING:
@@ -103,6 +103,7 @@ def _listen(arguments: argparse.Namespace) -> None:
         source = _source(arguments)
         closing.callback(source.close)
         recognizer = load(arguments.model, threads=arguments.threads, **decoding_of(arguments))
+        tell_unheard(arguments, recognizer)
         stream = recognizer.stream(
             arguments.latency,
             endpoint=arguments.endpoint,

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from .acoustic import AcousticModel, new_names, past_names
 from .audio import Audio, Samples
 from .bundle import MANIFEST, Bundle
-from .decoding import Decoders, Decoding, DecodingArguments
+from .decoders import Decoders
+from .decoding import Decoding, DecodingArguments
 from .endpoint import ENDPOINTS, Endpointer, EndpointOptions
 from .errors import AudioError, BundleNotFoundError, OfflineOnlyError, OptionsError
 from .live_model import LiveModel
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from wav2edge.lm.alignment import AlignedScript
     from wav2edge.lm.forced_search import SearchOptions
     from wav2edge.lm.greedy import SpokenWord
+    from wav2edge.lm.vocabulary import Vocabulary
 
     from .alignment import Alignment
     from .pronunciation import Pronunciation
@@ -106,6 +108,11 @@ class Recognizer:
         self._decoder = self._decoders.make(self._decoding, live=False)
         self._vad: Vad | None = None
         self._loading = threading.Lock()
+
+    @property
+    def vocabulary(self) -> "Vocabulary | None":
+        """The words of the language model: how many, and which can never be heard; None: none."""
+        return self._decoders.vocabulary(self._decoding)
 
     @property
     def sample_rate_hz(self) -> int:

@@ -434,6 +434,22 @@ def test_mistakes_are_one_line_and_status_2(
         assert all(word in err for word in words)
 
 
+@pytest.mark.parametrize("command", ["transcribe", "listen"])
+def test_words_that_are_never_heard_are_told(
+    run: Callable[..., tuple[int, str, str]], tmp_path: Path, command: str
+) -> None:
+    """A language model with words that the tokens cannot spell is used, and these are counted."""
+    words = {"<unk>": -2.0, "<s>": -99.0, "</s>": -1.0, "cd": -1.0, "zoë": -1.0, "4711": -1.0}
+    path = tmp_path / "lm.arpa"
+    path.write_text(arpa_text({(word,): (score, 0.0) for word, score in words.items()}), "utf-8")
+    status, out, err = run("--lm", str(path), command=command)
+    assert (status, err.count("\n")) == (0, 1)
+    assert out
+    assert "of the 3 words of" in err
+    assert "2 cannot be spelled" in err
+    assert "zoë 4711" in err
+
+
 def test_a_binary_without_kenlm_is_one_line(
     run: Callable[..., tuple[int, str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
