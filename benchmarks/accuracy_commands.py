@@ -22,7 +22,7 @@ from .command_line import (
 
 
 def add_parsers(kinds: Kinds) -> None:
-    """Add `accuracy`, `phrases`, `confidence`, `hotwords` and `adaptation`."""
+    """Add `accuracy`, `phrases`, `confidence`, `hotwords`, `adaptation` and `pretraining`."""
     _add_accuracy(kinds)
     one = kinds.add_parser(
         "phrases",
@@ -57,6 +57,30 @@ def add_parsers(kinds: Kinds) -> None:
     add_outputs(one)
     one.set_defaults(run=_hotwords)
     _add_adaptation(kinds)
+
+
+def _add_pretraining(kinds: Kinds) -> None:
+    one = kinds.add_parser(
+        "pretraining",
+        help="whether pre-training pays: two arms of equal budget, few transcripts",
+        description="Train one arm from nothing on ten minutes of transcripts, another first on "
+        "all recordings without transcripts and then on the same ten minutes, or go on with them; "
+        "then score both on the development sets. Needs the extra `train`.",
+    )
+    add_data(one)
+    one.add_argument(
+        "--out",
+        type=Path,
+        default=Path(".training/pretraining"),
+        metavar="FOLDER",
+        help="where the arms are trained; default: .training/pretraining",
+    )
+    one.add_argument("--config", choices=("tiny", "small"), default="tiny", help="default: tiny")
+    one.add_argument(
+        "--minutes", type=float, default=15.0, metavar="M", help="CPU of each arm; default: 15"
+    )
+    add_outputs(one, plot=True)
+    one.set_defaults(run=_pretraining)
 
 
 def _add_accuracy(kinds: Kinds) -> None:
@@ -106,6 +130,7 @@ def _add_adaptation(kinds: Kinds) -> None:
     )
     add_outputs(one, plot=True)
     one.set_defaults(run=_adaptation)
+    _add_pretraining(kinds)
 
 
 def _accuracy(arguments: argparse.Namespace) -> int:
@@ -163,6 +188,19 @@ def _hotwords(arguments: argparse.Namespace) -> int:
     status = tell(result, arguments)
     print("", *hotword_table(result), sep="\n")
     return status
+
+
+def _pretraining(arguments: argparse.Namespace) -> int:
+    from .pretraining import Plan, measure, table, train
+
+    check_outputs(arguments)
+    plan = Plan(config=arguments.config, minutes=arguments.minutes)
+    train(arguments.data, arguments.out, plan, progress)
+    result = measure(arguments.data, arguments.out, plan, progress)
+    progress("")
+    write_out([result], arguments)
+    print(*table(result), "", *result.conditions.lines(), sep="\n")
+    return 0
 
 
 def _adaptation(arguments: argparse.Namespace) -> int:

@@ -171,6 +171,19 @@ def _adaptation(result: Result, canvas: "Canvas") -> None:
     )
 
 
+def _pretraining(result: Result, canvas: "Canvas") -> None:
+    told, used, learned = canvas.subplots(1, 3)
+    series = result.series
+    steps = series["pretraining step"]
+    told.plot(steps, [100 * one for one in series["pretraining contrastive_accuracy"]], "C0")
+    _labelled(told, "hidden frames told from 100 others", "steps of pre-training", "%")
+    used.plot(steps, series["pretraining codebook_perplexity"], "C1")
+    _labelled(used, "codewords in use", "steps of pre-training", "perplexity")
+    for name, style in (("scratch", "C2"), ("pretrained", "C3")):
+        learned.plot(series[f"{name} minutes"], series[f"{name} loss"], style, label=name)
+    _labelled(learned, "transcribed minutes", "minutes of CPU on them", "CTC loss per token")
+
+
 def _cumulative(axes: "Axes", values: Sequence[float], style: str, label: str) -> None:
     ordered = sorted(values)
     axes.step(
@@ -211,6 +224,7 @@ _DRAWN: dict[str, Callable[[Result, "Canvas"], None]] = {
     "latency": _latency,
     "peers": _peers,
     "phrases": _phrases,
+    "pretraining": _pretraining,
     "soak": _soak,
     "streams": _streams,
     "window": _window,

@@ -6,17 +6,32 @@ testing, then on the same few minutes. Both are scored on the development sets.
 """
 
 import csv
+import hashlib
+import json
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from .result import BenchmarkError
+from wav2edge.training.evaluate import CheckpointModel, evaluate, sets_of
+from wav2edge.training.manifest import read_rows
+
+from .conditions import Conditions
+from .result import BenchmarkError, Figure, Result
 
 SCRATCH, PRETRAINED, PRETRAINING = "scratch", "pretrained", "pretraining"
+ACCURACY, PERPLEXITY = "contrastive_accuracy", "codebook_perplexity"
+DEFINITIONS = {
+    "wer": "word error rate, by arm and set, with its 95 % bootstrap interval; n: words",
+    "cer": "character error rate, likewise; n: characters",
+    ACCURACY: "share of hidden frames told from 100 others, last tenth of the reports",
+    PERPLEXITY: "codewords in use, over all codebooks, last tenth of the reports",
+}
+_DIGITS = "fsdd"  # single words, joined into strings
 
 
 @dataclass(frozen=True)
@@ -108,6 +123,116 @@ def train(data: Path, out: Path, plan: Plan, report: Callable[[str], None]) -> N
             done = subprocess.run([sys.executable, "-m", "wav2edge", *command], check=False)  # noqa: S603
             if done.returncode:
                 raise BenchmarkError(f"`{' '.join(command[:2])}` ended with {done.returncode}")
+
+
+def measure(data: Path, out: Path, plan: Plan, report: Callable[[str], None]) -> Result:
+    """Score both arms on the development sets, greedily.
+
+    Args:
+        data: Folder of the data manifest.
+        out: Where `train` wrote.
+        plan: As it was trained by.
+        report: Told what is being done.
+
+    Raises:
+        BenchmarkError: An arm is not there.
+        AudioError: A recording cannot be read.
+    """
+    conditions = _conditions(out, plan)
+    figures: dict[str, Figure | None] = {}
+    for arm in (SCRATCH, PRETRAINED):
+        report(f"scoring {arm}")
+        sets = sets_of(read_rows([data / "MANIFEST.tsv"], ["dev"]), [_DIGITS])
+        for name, ways in evaluate(CheckpointModel.open(out / arm), sets).items():
+            found = ways["greedy"]
+            wer, cer = found.words, found.characters
+            figures[f"wer {arm} {name}"] = Figure(wer.rate, *found.wer_interval, wer.n_reference)
+            figures[f"cer {arm} {name}"] = Figure(cer.rate, *found.cer_interval, cer.n_reference)
+    series = {
+        f"{run} {name}": values
+        for run in (SCRATCH, PRETRAINING, PRETRAINED)
+        for name, values in _logged(out / run).items()
+    }
+    for name in (ACCURACY, PERPLEXITY):
+        values = series[f"{PRETRAINING} {name}"]
+        last = values[-max(1, len(values) // 10) :]
+        figures[name] = Figure(float(np.median(last)), min(last), max(last), len(last))
+    return Result("pretraining", conditions.ended(), figures, DEFINITIONS, series)
+
+
+def table(result: Result) -> list[str]:
+    """Write the error rates as a table in Markdown, one row a set."""
+    heads = [f"{kind.upper()} {arm}" for kind in ("wer", "cer") for arm in (SCRATCH, PRETRAINED)]
+    lines = [f"| set | words | {' | '.join(heads)} |", "| --- | ---: |" + " ---: |" * 4]
+    prefix = f"wer {SCRATCH} "
+    for name in [key.removeprefix(prefix) for key in result.figures if key.startswith(prefix)]:
+        row = [
+            result.figures[f"{kind} {arm} {name}"]
+            for kind in ("wer", "cer")
+            for arm in (SCRATCH, PRETRAINED)
+        ]
+        n_words = row[0].n if row[0] else 0
+        lines.append(f"| {name} | {n_words} | {' | '.join(map(_cell, row))} |")
+    return lines
+
+
+def _cell(figure: Figure | None) -> str:
+    if figure is None:
+        return ""
+    low, high = 100 * figure.lowest, 100 * figure.highest
+    return f"{100 * figure.median:.1f} % ({low:.1f} to {high:.1f})"
+
+
+def _logged(folder: Path) -> dict[str, list[float]]:
+    """Return what a run logged, by figure; the validations are left out."""
+    lines = (folder / "training" / "log.jsonl").read_text(encoding="utf-8").splitlines()
+    rows = [row for row in map(json.loads, lines) if "loss" in row]
+    names = ("step", "minutes", "audio_h", "loss", ACCURACY, PERPLEXITY)
+    return {name: [row[name] for row in rows] for name in names if name in rows[0]}
+
+
+def _conditions(out: Path, plan: Plan) -> Conditions:
+    import torch
+
+    weights, config = out / PRETRAINED / "model.safetensors", out / PRETRAINED / "config.json"
+    if not weights.is_file():
+        raise BenchmarkError(f"{out / PRETRAINED} holds no checkpoint: train the arms first")
+    facts = json.loads(config.read_text(encoding="utf-8"))
+    model = {
+        "name": plan.config,
+        "kind": facts["model_type"],
+        "layers": facts["num_hidden_layers"],
+        "hidden_size": facts["hidden_size"],
+        "hop_ms": float(np.prod(facts["conv_stride"])) / 16,
+        "precision": "float32",
+        "file_mb": round(weights.stat().st_size / 1e6, 3),
+        "sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
+    }
+    heard = {
+        run: {name: values[-1] for name, values in _logged(out / run).items()}
+        for run in (SCRATCH, PRETRAINING, PRETRAINED)
+    }
+    return Conditions.of_model(
+        model,
+        ("torch",),
+        threads=torch.get_num_threads(),
+        options={"training": asdict(plan), "settings": _settings(out)},
+        audio={"at the end of each run": heard},
+        libraries=("torch", "transformers"),
+    )
+
+
+def _settings(out: Path) -> dict[str, Any]:
+    """Return every option of each run but its folders."""
+    found = {}
+    for run in (SCRATCH, PRETRAINING, PRETRAINED):
+        text = (out / run / "training" / "settings.json").read_text(encoding="utf-8")
+        found[run] = {
+            name: value
+            for name, value in json.loads(text).items()
+            if not isinstance(value, str) or "/" not in value
+        }
+    return found
 
 
 def _write(file: Path, data: Path, rows: Sequence[dict[str, str]]) -> None:
