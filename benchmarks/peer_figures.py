@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 from .conditions import Conditions
 from .peer_contenders import CONTENDERS, OURS
@@ -39,7 +39,8 @@ DEFINITIONS = {
     "character_error": f"edit distance to the text of transformers in float32, over its "
     f"characters (n); at most {AT_PARITY:.0%} is parity",
     "equal_texts": "share of clips with exactly that text",
-    "over_ours": "how many times ours (" + OURS + ") it is, round by round",
+    "over_ours": "how many times ours (" + OURS + ") it is, round by round; n 1: by the medians, "
+    "where rounds were measured in groups",
     "n": "fresh processes or rounds, everybody in turn",
 }
 """What each figure means, by its first word; the others are the model and the contender."""
@@ -75,8 +76,30 @@ class Measured:
         self.series[key("equal_texts", model, name)] = [equal]
 
 
+def refuse_others(before: Result, conditions: Conditions) -> None:
+    """Check, before minutes are spent, that rounds may be added to an earlier result.
+
+    Raises:
+        BenchmarkError: It is of another machine, version or model.
+    """
+    for name in ("cpu", "cores", "threads", "versions"):
+        now, then = getattr(conditions, name), getattr(before.conditions, name)
+        if now != then:
+            _refuse(name, then, now)
+    then, now = before.conditions.model["sha256"], conditions.model["sha256"]
+    if then != now:
+        _refuse("model", then, now)
+
+
+def _refuse(name: str, then: object, now: object) -> NoReturn:
+    raise BenchmarkError(
+        f"the earlier result has {name} {then!r}, now it is {now!r}: rounds of different "
+        "conditions do not belong together; measure anew"
+    )
+
+
 def merged(
-    measured: Measured, before: Result | None, conditions: Conditions
+    measured: Measured, before: Result | None
 ) -> tuple[dict[str, list[float]], dict[str, Any]]:
     """Add what was measured to an earlier result.
 
@@ -84,21 +107,15 @@ def merged(
         All series; and what the conditions' options tell besides: versions and reasons.
 
     Raises:
-        BenchmarkError: The earlier result is of another machine, version or model.
+        BenchmarkError: A peer has another version than in the earlier result.
     """
     series, told = dict(measured.series), {"peers": measured.versions, "failed": measured.reasons}
     if before is None:
         return series, told
-    for name in ("cpu", "cores", "threads", "versions", "model"):
-        now, then = getattr(conditions, name), getattr(before.conditions, name)
-        if now != then:
-            raise BenchmarkError(
-                f"the earlier result has {name} {then!r}, now it is {now!r}: rounds of different "
-                "conditions do not belong together; measure anew"
-            )
     old = before.conditions.options
-    if any(old["peers"].get(one, said) != said for one, said in measured.versions.items()):
-        raise BenchmarkError("a peer has another version than in the earlier result: measure anew")
+    for name, said in measured.versions.items():
+        if old["peers"].get(name, said) != said:
+            _refuse(name, old["peers"][name], said)
     constant = ("file_mb", "rss_", "character_error", "n_characters", "equal_texts")
     for name, values in before.series.items():
         if name in series and not name.startswith(constant):
@@ -125,9 +142,12 @@ def figures(
             ours = series.get(key(what, model, OURS), ())
             for name in CONTENDERS:
                 theirs = series.get(key(what, model, name), ())
-                if name != OURS and ours and len(theirs) == len(ours):
-                    ratios = [one / other for one, other in zip(theirs, ours, strict=True)]
-                    found[key(f"{what}_over_ours", model, name)] = spread(ratios)
+                if name == OURS or not ours or not theirs:
+                    continue
+                ratios = [one / other for one, other in zip(theirs, ours, strict=False)]
+                if len(theirs) != len(ours):  # measured in groups, with ours in each
+                    ratios = [median_of(theirs) / median_of(ours)]
+                found[key(f"{what}_over_ours", model, name)] = spread(ratios)
     return found
 
 

@@ -32,6 +32,7 @@ def draw(result: Result, canvas: "Canvas") -> None:
     for row, model in zip(rows, models, strict=False):
         for axes, what in zip(row, _PANELS, strict=True):
             _panel(axes, result, model, what)
+        row[0].set_ylabel(model)
         for axes in row[1:]:
             axes.tick_params(labelleft=False)
 
@@ -46,6 +47,6 @@ def _panel(axes: "Axes", result: Result, model: str, what: str) -> None:
             error = value_of(result, "character_error", model, name)
             other = " (other text)" if error is not None and error > AT_PARITY else ""
             axes.annotate(f" {value:.3g}{other}", (0, place), fontsize=_SMALL, va="center")
-    axes.set_title(f"{model}: {_PANELS[what]}", fontsize=_SMALL + 1)
+    axes.set_title(_PANELS[what], fontsize=_SMALL + 1)
     axes.tick_params(labelsize=_SMALL)
     axes.grid(alpha=0.3, axis="x")

@@ -24,7 +24,7 @@ from .base_model import BaseModel
 from .clips import Clip, find_clips, looped
 from .conditions import Conditions, options_of
 from .peer_contenders import CONTENDERS, REFERENCE, Contender
-from .peer_figures import DEFINITIONS, Measured, figures, key, merged
+from .peer_figures import DEFINITIONS, Measured, figures, key, merged, refuse_others
 from .peer_models import PeerModels
 from .peer_process import Answer, PeerProcess
 from .result import BenchmarkError, Result
@@ -135,6 +135,8 @@ def measure(
         options={**options_of(options), "models": list(models), "stream": options_of(OPTIONS)},
         audio={"clips": [clip.path.name for clip in clips] or "synthetic"},
     )
+    if before is not None:
+        refuse_others(before, conditions)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for model, files in models.items():
@@ -147,7 +149,7 @@ def measure(
             if {"cost", "parity"} & set(options.parts):
                 parity = "parity" in options.parts and model != BASE
                 _alive(field, folder, options, list(clips or find_clips([])) if parity else [])
-    series, told = merged(measured, before, conditions)
+    series, told = merged(measured, before)
     conditions.options.update(told)
     found = figures(series, models=list(models))
     return Result("peers", conditions.ended(), found, DEFINITIONS, series)
