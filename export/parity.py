@@ -118,6 +118,8 @@ def _int8_faults(found: Comparison) -> list[tuple[bool, str]]:
 class TorchSession:
     """The torch step graph behind the interface of the runtime's session."""
 
+    device = None
+
     def __init__(self, step: StepGraph) -> None:
         self._step = step
 

@@ -15,22 +15,39 @@ P is the left half of the positional convolution, zeros before the start. The h 
 computed again in the next step, with more to see.
 
 Only the look-ahead is computed twice. The same graph serves every latency: `step` is told how many
-frames to hold back and how far to look behind.
+frames to hold back and how far to look behind. Several streams can share a run (`steps`); how they
+lie in it, `together.py` tells.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from .bundle import Bundle
+from .device import Device, DeviceContext
 from .frames import Geometry
 from .left_context import LeftContext
 from .normalization import Normalization, NormState
 from .session import Session
+from .steps import AcousticState, AcousticStep, StepRequest, StepResult, Steps
+from .together import PRESENT, Row, check_together, grouped, joined, parted
+
+__all__ = [
+    "AcousticModel",
+    "AcousticState",
+    "AcousticStep",
+    "StepRequest",
+    "StepResult",
+    "Steps",
+    "new_names",
+    "past_names",
+]
 
 Array = npt.NDArray[np.float32]
+_T = TypeVar("_T")
 
 # Up to WHOLE_S one step sees everything; a longer recording goes in large steps, so that memory is
 # bounded.
@@ -51,43 +68,17 @@ def new_names(n_layers: int) -> tuple[str, ...]:
     return tuple(f"new_{name}" for name in past_names(n_layers))
 
 
-@dataclass(frozen=True)
-class AcousticState:
-    """Everything the model remembers of a stream."""
+@dataclass
+class _Due:
+    """A request on its way."""
 
-    tail: Array
-    """Samples `[n]` that the next frame sees again or that no frame has seen yet."""
-    features: Array
-    """`[1, P + r, D]`."""
-    left: LeftContext
-    """Keys and values of the left context."""
+    asked: StepRequest
     norm: NormState
-    n_frames: int
-    """Frames finished since the start: the index of the next final one."""
-
-    def n_held(self, position_left_frames: int) -> int:
-        """Frames held back as look-ahead; `position_left_frames` is the model's."""
-        n_features: int = self.features.shape[1]
-        return n_features - position_left_frames
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes held, without the normalisation's few numbers."""
-        return self.tail.nbytes + self.features.nbytes + self.left.nbytes
-
-
-@dataclass(frozen=True)
-class AcousticStep:
-    """What one step computed."""
-
-    log_probs: Array
-    """Final, `[n_frames, vocabulary]`; the first is frame `first_frame`."""
-    provisional: Array
-    """Of the frames held back, `[h, vocabulary]`.
-
-    They may feed an unstable text, never a decoder's state.
-    """
-    first_frame: int
+    audio: Array
+    """Samples that the front sees, scaled."""
+    n_new: int
+    state: AcousticState
+    """After the front, but for the features."""
 
 
 class AcousticModel:
@@ -148,44 +139,123 @@ class AcousticModel:
         Returns:
             What was computed, and the state after it.
         """
-        norm = self.normalization.heard(state.norm, samples)
-        tail = np.concatenate([state.tail, samples])
-        n_new = self.geometry.n_frames(len(tail))
-        fresh = self._front(self.normalization.samples(norm, tail), norm, n_new)
-        features = np.concatenate([state.features, fresh], axis=1)
-        state = replace(state, tail=tail[n_new * self.geometry.hop :], norm=norm)
-        n_frames = features.shape[1] - self.bundle.manifest.position_left_frames
-        hold = min(hold_frames, n_frames)
-        if n_frames == 0 or (n_new == 0 and hold == n_frames):
-            empty = np.zeros((0, self.bundle.manifest.vocabulary_size), np.float32)
-            return AcousticStep(empty, empty, state.n_frames), replace(state, features=features)
-        # Where nothing will look back, no keys have to come out.
-        unkept = n_frames if left_frames == 0 else hold
-        past = dict(zip(self._past, state.left.arrays(), strict=True))
-        log_probs, *new = self._session.run(
-            ("log_probs", *self._new),
-            {
-                "frames": features,
-                "hold": np.zeros(unkept, np.float32),
-                **past,
-                **self._outside(state.n_frames),
-            },
-        )
-        left = state.left.extended(new, left_frames)
-        n_final = n_frames - hold
-        kept = features[:, features.shape[1] - hold - self.bundle.manifest.position_left_frames :]
-        done = AcousticStep(log_probs[0, :n_final], log_probs[0, n_final:], state.n_frames)
-        return done, replace(state, features=kept, left=left, n_frames=state.n_frames + n_final)
+        request = StepRequest(state, samples, hold_frames, left_frames)
+        return self._stepped([request])[0]
 
-    def _outside(self, n_frames: int) -> dict[str, Array]:
-        """Tell those kinds that ask how many of the past features lie before the first frame.
+    def steps(self, requests: Sequence[StepRequest]) -> list[StepResult]:
+        """Advance several streams, in as few runs as their lengths allow.
 
-        The length says it, as with `hold`.
+        Args:
+            requests: Of different streams, or of one at different times: no step sees another.
+
+        Returns:
+            What `step` gives for each, log-probs within 1e-3.
+
+        Raises:
+            BatchError: If streams of this model cannot share a run.
         """
+        check_together(self.bundle.manifest)
+        return self._stepped(requests)
+
+    def alone(self, steps: "Steps[_T]") -> _T:
+        """Make the steps that a computation asks for, and return what it returns."""
+        try:
+            request = next(steps)
+            while True:
+                request = steps.send(self._stepped([request])[0])
+        except StopIteration as done:
+            found: _T = done.value
+            return found
+
+    def _stepped(self, requests: Sequence[StepRequest]) -> list[StepResult]:
+        dues = [self._due(request) for request in requests]
+        found: dict[int, StepResult] = {}
+        rows: list[Row] = []
+        left_frames = self.position_left_frames
+        for i, (due, fresh) in enumerate(zip(dues, self._fronts(dues), strict=True)):
+            features = np.concatenate([due.asked.state.features, fresh], axis=1)
+            n_frames = features.shape[1] - left_frames
+            hold = min(due.asked.hold_frames, n_frames)
+            if n_frames == 0 or (due.n_new == 0 and hold == n_frames):
+                empty = np.zeros((0, self.bundle.manifest.vocabulary_size), np.float32)
+                step = AcousticStep(empty, empty, due.state.n_frames)
+                found[i] = step, replace(due.state, features=features)
+                continue
+            # Where nothing will look back, no keys have to come out.
+            unkept = n_frames if due.asked.left_frames == 0 else hold
+            left, outside = due.asked.left_frames, self._n_outside(due.state)
+            rows.append(Row(i, features, due.state.left, left, hold, unkept, outside))
+        for group in self._groups(rows):
+            for row, log_probs, left in self._contexts(group):
+                due = dues[row.index]
+                n_final = log_probs.shape[0] - row.hold
+                first = row.features.shape[1] - row.hold - left_frames
+                n_frames = due.state.n_frames
+                step = AcousticStep(log_probs[:n_final], log_probs[n_final:], n_frames)
+                found[row.index] = (
+                    step,
+                    replace(
+                        due.state,
+                        features=row.features[:, first:],
+                        left=left,
+                        n_frames=n_frames + n_final,
+                    ),
+                )
+        return [found[i] for i in range(len(requests))]
+
+    def _due(self, request: StepRequest) -> _Due:
+        norm = self.normalization.heard(request.state.norm, request.samples)
+        tail = np.concatenate([request.state.tail, request.samples])
+        n_new = self.geometry.n_frames(len(tail))
+        state = replace(request.state, tail=tail[n_new * self.geometry.hop :], norm=norm)
+        return _Due(request, norm, self.normalization.samples(norm, tail), n_new, state)
+
+    def _groups(self, rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
+        """Find which streams share a run of the context."""
+        if len(rows) == 1:
+            return iter([rows])
+        padded = self._session.has_input(PRESENT)
+        knows = self.bundle.manifest.knows_the_start
+        return grouped(rows, past=padded, frames=padded and not knows)
+
+    def _contexts(
+        self, rows: Sequence[Row]
+    ) -> Iterator[tuple[Row, Array, LeftContext | DeviceContext]]:
+        """Run the transformer; each row gets its log-probs `[n, vocabulary]` and left context."""
+        outside = {}
+        if self.bundle.manifest.knows_the_start:  # the length says it, as with `hold`
+            outside = {"outside": np.zeros(rows[0].n_outside, np.float32)}
+        if len(rows) == 1 and self._session.device is not None:
+            yield self._in_place(rows[0], outside, self._session.device)
+            return
+        feeds = joined(rows, self._past, self.position_left_frames)
+        log_probs, *new = self._session.run(("log_probs", *self._new), {**feeds, **outside})
+        for row, own, added in parted(rows, log_probs, new, self.position_left_frames):
+            yield row, own, row.left.extended(added, row.left_frames)
+
+    def _in_place(
+        self, row: Row, outside: Mapping[str, Array], device: Device
+    ) -> tuple[Row, Array, DeviceContext]:
+        """Run the transformer over a left context that stays where it is."""
+        before = row.left
+        if not isinstance(before, DeviceContext):
+            before = DeviceContext.of(device, before.arrays())
+        n_new = row.n_features - self.position_left_frames - row.unkept
+        places, after = before.reserved(n_new, row.left_frames)
+        feeds = {"frames": row.features, "hold": np.zeros(row.unkept, np.float32), **outside}
+        (log_probs,) = self._session.run_in_place(
+            ("log_probs",),
+            feeds,
+            dict(zip(self._past, before.reads(), strict=True)),
+            dict(zip(self._new, places, strict=True)),
+        )
+        return row, log_probs[0], after
+
+    def _n_outside(self, state: AcousticState) -> int:
+        """Count the past features before the first frame, for the kinds that ask."""
         if not self.bundle.manifest.knows_the_start:
-            return {}
-        n_outside = max(0, self.position_left_frames - n_frames)
-        return {"outside": np.zeros(n_outside, np.float32)}
+            return 0
+        return max(0, self.position_left_frames - state.n_frames)
 
     def unheard(self, before: AcousticState, after: AcousticState) -> AcousticState:
         """Return the state after a step that held no speech.
@@ -236,13 +306,35 @@ class AcousticModel:
         last = np.concatenate(waiting) if waiting else np.zeros(0, np.float32)
         yield self.step(state, last, hold_frames=0, left_frames=0)[0].log_probs
 
-    def _front(self, samples: Array, norm: NormState, n_frames: int) -> Array:
-        """Run the convolutions over slices, so that memory does not grow with the step."""
-        inputs = self.normalization.front_inputs(norm)
-        rows = [np.zeros((1, 0, self.bundle.manifest.hidden_size), np.float32)]
-        for first in range(0, n_frames, self._slice_frames):
-            start = first * self.geometry.hop
-            count = min(self._slice_frames, n_frames - first)
-            piece = samples[start : start + self.geometry.n_samples(count)]
-            rows += self._session.run(("features",), {"samples": piece[None], **inputs})
-        return np.concatenate(rows, axis=1)
+    def _fronts(self, dues: Sequence[_Due]) -> list[Array]:
+        """Run the convolutions, over slices, so that memory does not grow with the step.
+
+        Returns:
+            New features of each, `[1, n, hidden]`.
+        """
+        hidden = self.bundle.manifest.hidden_size
+        rows = [[np.zeros((1, 0, hidden), np.float32)] for _ in dues]
+        slices: dict[int, list[tuple[int, Array]]] = {}
+        for i, due in enumerate(dues):
+            for first in range(0, due.n_new, self._slice_frames):
+                start, count = first * self.geometry.hop, min(self._slice_frames, due.n_new - first)
+                piece = due.audio[start : start + self.geometry.n_samples(count)]
+                slices.setdefault(count, []).append((i, piece))
+        for count, pieces in slices.items():
+            # One stream's slices run one by one: what they hold stays in the processor's cache.
+            most = 1 if len(dues) == 1 else max(1, self._slice_frames // count)
+            for first in range(0, len(pieces), most):
+                several = pieces[first : first + most]
+                samples = np.stack([piece for _, piece in several])
+                norms = [self.normalization.front_inputs(dues[i].norm) for i, _ in several]
+                (features,) = self._session.run(
+                    ("features",), {"samples": samples, **_stacked(norms)}
+                )
+                for n, (i, _) in enumerate(several):
+                    rows[i].append(features[n : n + 1])
+        return [np.concatenate(of_one, axis=1) for of_one in rows]
+
+
+def _stacked(inputs: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
+    """Lay the statistics of several streams one behind the other."""
+    return {name: np.concatenate([one[name] for one in inputs]) for name in inputs[0]}

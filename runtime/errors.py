@@ -162,3 +162,7 @@ class MicrophoneLostError(MicrophoneError, ConnectionError):
 
 class AudioWriteError(AudioError, OSError):
     """What was heard cannot be written down."""
+
+
+class BatchError(Wav2EdgeError, ValueError):
+    """Streams of this model cannot share a run: step them in threads."""

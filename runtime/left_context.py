@@ -16,20 +16,28 @@ from numpy.typing import NDArray
 Array = NDArray[np.float32]
 
 
-class _Block:
-    """Rows `[arrays, capacity, width]`, filled from the front."""
+class Claims:
+    """Who may write where in a block of rows that is filled from the front."""
 
-    def __init__(self, rows: Array) -> None:
-        self.rows = rows
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
         self._n_filled = 0
         self._lock = threading.Lock()
 
-    def claim(self, first: int, n_rows: int) -> bool:
+    def take(self, first: int, n_rows: int) -> bool:
         """Take the rows behind the first ones, if nobody has and there is room."""
         with self._lock:
-            fits = first == self._n_filled and first + n_rows <= self.rows.shape[1]
+            fits = first == self._n_filled and first + n_rows <= self._capacity
             self._n_filled += n_rows if fits else 0
         return fits
+
+
+class _Block:
+    """Rows `[arrays, capacity, width]`."""
+
+    def __init__(self, rows: Array) -> None:
+        self.rows = rows
+        self.claim = Claims(rows.shape[1]).take
 
 
 class LeftContext:
@@ -45,6 +53,13 @@ class LeftContext:
     def empty(cls, n_arrays: int, width: int) -> Self:
         """Return the context before the first frame: `n_arrays` of `width` channels."""
         return cls(_Block(np.zeros((n_arrays, 0, width), np.float32)), 0, 0)
+
+    @classmethod
+    def of(cls, rows: Array) -> Self:
+        """Return the context that holds `[arrays, n_frames, width]`."""
+        block = _Block(rows)
+        block.claim(0, rows.shape[1])
+        return cls(block, 0, rows.shape[1])
 
     def arrays(self) -> Array:
         """Return float32 `[arrays, n_frames, width]`; each array lies together in memory."""
@@ -87,10 +102,4 @@ class LeftContext:
 
     def __reduce__(self) -> tuple[object, ...]:
         """Pickle what it sees, not the room around it."""
-        return _restored, (np.ascontiguousarray(self.arrays()),)
-
-
-def _restored(rows: Array) -> LeftContext:
-    block = _Block(rows)
-    block.claim(0, rows.shape[1])
-    return LeftContext(block, 0, rows.shape[1])
+        return LeftContext.of, (np.ascontiguousarray(self.arrays()),)

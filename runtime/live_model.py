@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from .acoustic import AcousticModel, AcousticState
+from .acoustic import AcousticModel, AcousticState, StepRequest, Steps
 from .bundle import MODEL, TOKENS
 from .endpoint import FLOOR_DB
 from .errors import OptionsError
@@ -93,6 +93,8 @@ class LiveModel:
         vad: Vad | None = None,
     ) -> None:
         self._acoustic, self._segmenter, self._vad = acoustic, segmenter, vad
+        self.acoustic = acoustic
+        """Makes the steps that are asked for."""
         geometry = acoustic.geometry
         self.chunk_frames = max(1, geometry.frames_for(options.chunk_ms))
         self.lookahead_frames = geometry.frames_for(options.lookahead_ms)
@@ -127,6 +129,10 @@ class LiveModel:
 
     def advance(self, state: LiveState, samples: Array) -> tuple[list[Event], LiveState]:
         """Take new samples, float32 `[n]` at the model's rate, any n."""
+        return self._acoustic.alone(self.advancing(state, samples))
+
+    def advancing(self, state: LiveState, samples: Array) -> Steps[tuple[list[Event], LiveState]]:
+        """Take new samples; whoever drives this makes the steps that are due."""
         events: list[Event] = []
         state = replace(
             state,
@@ -137,7 +143,7 @@ class LiveModel:
         while len(state.acoustic.tail) + len(state.waiting) >= need:
             n = need - len(state.acoustic.tail)
             chunk, state = state.waiting[:n], replace(state, waiting=state.waiting[n:])
-            new, state = self._step(state, chunk, hold_frames=self.lookahead_frames)
+            new, state = yield from self._step(state, chunk, self.lookahead_frames)
             events += new
         return events, state
 
@@ -146,27 +152,29 @@ class LiveModel:
         return replace(state, segment=self._segmenter.with_hotwords(state.segment, hotwords))
 
     def finish(self, state: LiveState) -> list[Event]:
-        """End the stream.
+        """End the stream; see `finishing`."""
+        return self._acoustic.alone(self.finishing(state))
+
+    def finishing(self, state: LiveState) -> Steps[list[Event]]:
+        """End the stream; whoever drives this makes the last step.
 
         Silence as long as a frame sees is added, so that the last sound is seen whole.
         """
         if not state.n_samples:
             return []
         padding = np.zeros(self._acoustic.geometry.receptive_field, np.float32)
-        events, state = self._step(state, np.concatenate([state.waiting, padding]), hold_frames=0)
+        last = np.concatenate([state.waiting, padding])
+        events, state = yield from self._step(state, last, 0)
         return events + self._segmenter.finish(state.segment, state.n_samples / self.rate_hz)
 
     def _step(
-        self, state: LiveState, chunk: Array, *, hold_frames: int
-    ) -> tuple[list[Event], LiveState]:
+        self, state: LiveState, chunk: Array, hold_frames: int
+    ) -> Steps[tuple[list[Event], LiveState]]:
         state = self._listened(state, chunk)
         fresh_db = self._energies_db(np.concatenate([state.acoustic.tail, chunk]))
         may_be_speech, norm, level = self._follow(state, fresh_db)
-        step, acoustic = self._acoustic.step(
-            replace(state.acoustic, norm=norm),
-            chunk,
-            hold_frames=hold_frames,
-            left_frames=self.left_frames,
+        step, acoustic = yield StepRequest(
+            replace(state.acoustic, norm=norm), chunk, hold_frames, self.left_frames
         )
         spoken = may_be_speech and any(
             self._segmenter.spoken(rows).any() for rows in (step.log_probs, step.provisional)

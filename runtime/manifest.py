@@ -89,6 +89,8 @@ class Manifest:
     """What text has in place of the word delimiter."""
     knows_the_start: bool = False
     """`context` takes `outside`: how many of the first frames lie before the start of the audio."""
+    batches: bool = False
+    """Several streams may share a run: nothing in it is scaled by what all of them hold."""
     layout: str = "wav2edge"
     """`wav2edge`: the graph steps and streams; `onnx-asr`: it sees a recording as a whole."""
     language_model: LanguageModelFacts | None = None

@@ -12,13 +12,14 @@ uses no CPU. A provider is what was asked for, or an error.
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .device import Device, Window, copying_model
 from .errors import (
     InferenceError,
     ModelFormatError,
@@ -27,28 +28,21 @@ from .errors import (
     UnsafePathError,
 )
 from .model_file import MalformedError, external_files
+from .providers import COMES_WITH, NAMES, Provider, asked_for, ours
 
-Provider = str | tuple[str, Mapping[str, object]]
-"""`cpu`, `cuda`, `tensorrt`, `openvino`, `coreml`, `directml`; or one of them and its options."""
+__all__ = [
+    "Provider",
+    "Session",
+    "available_providers",
+    "open_session",
+    "runtime_distributions",
+    "version_of_runtime",
+]
 
 Array = NDArray[np.float32]
 Lengths = NDArray[np.int64]
 
-_NAMES = {
-    "cpu": "CPUExecutionProvider",
-    "cuda": "CUDAExecutionProvider",
-    "tensorrt": "TensorrtExecutionProvider",
-    "openvino": "OpenVINOExecutionProvider",
-    "coreml": "CoreMLExecutionProvider",
-    "directml": "DmlExecutionProvider",
-}  # ours -> ONNX Runtime's
-_COMES_WITH = {
-    "cuda": "onnxruntime-gpu",
-    "tensorrt": "onnxruntime-gpu",
-    "openvino": "onnxruntime-openvino",
-    "coreml": "onnxruntime on macOS",
-    "directml": "onnxruntime-directml",
-}
+_WITH_MEMORY = ("cuda",)  # providers whose memory is not the host's
 _NO_MODEL = {"InvalidGraph", "InvalidProtobuf", "NoModel", "NoSuchFile"}  # its exceptions' names
 _MOST_THREADS = 1024
 _WEIGHTS_ENDINGS = (".data", "_data")  # of the one further file that a model may keep weights in
@@ -57,11 +51,13 @@ _WEIGHTS_ENDINGS = (".data", "_data")  # of the one further file that a model ma
 class Session:
     """A loaded model. It keeps nothing between two runs and may be used by several threads."""
 
-    def __init__(self, session: Any) -> None:  # noqa: ANN401  (onnxruntime has no types)
+    def __init__(self, session: Any, device: Device | None = None) -> None:  # noqa: ANN401  (onnxruntime has no types)
         self._session = session
+        self.device = device
+        """Where a stream's past stays between two runs; None: it comes back to the host."""
         self.inputs: tuple[str, ...] = tuple(one.name for one in session.get_inputs())
         self.outputs: tuple[str, ...] = tuple(one.name for one in session.get_outputs())
-        self.providers: tuple[str, ...] = tuple(map(_ours, session.get_providers()))
+        self.providers: tuple[str, ...] = tuple(map(ours, session.get_providers()))
         """What really runs the model, most preferred first. ONNX Runtime always adds `cpu`."""
         self._types = {
             one.name: np.int64 if one.type == "tensor(int64)" else np.float32
@@ -107,12 +103,48 @@ class Session:
         Raises:
             InferenceError: If ONNX Runtime fails, with its own words.
         """
-        given = {
+        given = self._given(feeds)
+        return self._tried(
+            given, lambda: self._session.run(list(outputs), {**self._nothing, **given})
+        )
+
+    def run_in_place(
+        self,
+        outputs: Sequence[str],
+        feeds: Mapping[str, Array | Lengths],
+        reads: Mapping[str, Window],
+        writes: Mapping[str, Window],
+    ) -> list[Array]:
+        """Run with some inputs and outputs that lie on the device; the session has one.
+
+        Args:
+            outputs: Names of those that come to the host.
+            feeds: As of `run`.
+            reads: Inputs on the device.
+            writes: Outputs that are written there.
+
+        Returns:
+            As `run`.
+
+        Raises:
+            InferenceError: As `run`.
+        """
+        assert self.device is not None
+        device, given = self.device, self._given(feeds)
+        rest = {name: value for name, value in self._nothing.items() if name not in reads}
+        return self._tried(given, lambda: device.run(outputs, {**rest, **given}, reads, writes))
+
+    def _given(self, feeds: Mapping[str, Array | Lengths]) -> dict[str, NDArray[Any]]:
+        return {
             name: np.ascontiguousarray(value, self._types.get(name, np.float32))
             for name, value in feeds.items()
         }
+
+    def _tried(
+        self, given: Mapping[str, NDArray[Any]], run: Callable[[], list[Array]]
+    ) -> list[Array]:
         try:
-            found: list[Array] = self._session.run(list(outputs), {**self._nothing, **given})
+            found = run()
         except Exception as error:  # its exceptions share no base of their own
             shapes = {name: value.shape for name, value in given.items()}
             raise InferenceError(f"inference failed on {shapes}: {_first_line(error)}") from error
@@ -135,6 +167,7 @@ def open_session(
     threads: int,
     provider: Provider | Sequence[Provider],
     profile: str | os.PathLike[str] | None = None,
+    in_place: bool | None = None,
 ) -> Session:
     """Load a model.
 
@@ -148,6 +181,8 @@ def open_session(
             that one is missing.
         profile: Write how long each operator takes into a file whose path begins like this, until
             `Session.end_profile` is called.
+        in_place: Keep what a stream remembers on the device, and run over it where it lies. None:
+            where the first provider is `cuda`.
 
     Raises:
         ModelFormatError: If the file is no ONNX model that this ONNX Runtime can load.
@@ -158,7 +193,7 @@ def open_session(
     import onnxruntime
 
     _refuse_other_files(Path(model_path))
-    asked = _asked(provider)
+    asked = asked_for(provider)
     _check_there(asked)
     options = _options(threads)
     if profile is not None:
@@ -167,7 +202,7 @@ def open_session(
         session = onnxruntime.InferenceSession(
             os.fspath(model_path),
             options,
-            providers=[(_NAMES[name], dict(chosen)) for name, chosen in asked.items()],
+            providers=[(NAMES[name], dict(chosen)) for name, chosen in asked.items()],
             enable_fallback=0,  # it would fall back to another provider, and print that it did
         )
     except Exception as error:  # its exceptions share no base of their own
@@ -180,7 +215,7 @@ def open_session(
             f"provider {', '.join(asked)} did not start: {_first_line(error)}; check its drivers "
             "and options, or ask for cpu"
         ) from error
-    opened = Session(session)
+    opened = Session(session, _device(session, asked, options, in_place=in_place))
     lost = [name for name in asked if name not in opened.providers]
     if lost:
         raise ProviderError(
@@ -188,6 +223,26 @@ def open_session(
             "would have run instead: check its drivers and libraries, or ask for that one"
         )
     return opened
+
+
+def _device(
+    session: Any,  # noqa: ANN401
+    asked: Mapping[str, Mapping[str, object]],
+    options: Any,  # noqa: ANN401
+    *,
+    in_place: bool | None,
+) -> Device | None:
+    """Return the memory beside the first provider's processor, if it shall be used."""
+    import onnxruntime
+
+    name = next(iter(asked))
+    if not (name in _WITH_MEMORY if in_place is None else in_place):
+        return None
+    providers = [(NAMES[one], dict(chosen)) for one, chosen in asked.items()]
+    copier = onnxruntime.InferenceSession(copying_model(), options, providers=providers)
+    place = name if name in _WITH_MEMORY else "cpu"
+    index = int(str(asked[name].get("device_id", 0)))
+    return Device(session, copier, onnxruntime.OrtValue, place, index)
 
 
 def _refuse_other_files(path: Path) -> None:
@@ -215,7 +270,7 @@ def available_providers() -> tuple[str, ...]:
     """List the providers of the installed ONNX Runtime, by our names where they have one."""
     import onnxruntime
 
-    return tuple(map(_ours, onnxruntime.get_available_providers()))
+    return tuple(map(ours, onnxruntime.get_available_providers()))
 
 
 def version_of_runtime() -> str:
@@ -257,45 +312,15 @@ def _options(threads: int) -> Any:  # noqa: ANN401  (onnxruntime has no types)
     return options
 
 
-def _asked(provider: Provider | Sequence[Provider]) -> dict[str, Mapping[str, object]]:
-    """Bring all the ways to ask for providers into one: name -> options, in order."""
-    asked: dict[str, Mapping[str, object]] = {}
-    for one in _listed(provider):
-        name, options = (one, {}) if isinstance(one, str) else one
-        if name not in _NAMES:
-            raise ProviderError(f"provider is {name!r}, expected one of {', '.join(_NAMES)}")
-        asked[name] = options
-    if not asked:
-        raise ProviderError(f"no provider in the list, expected at least one of {list(_NAMES)}")
-    return asked
-
-
-def _listed(provider: Provider | Sequence[Provider]) -> list[Provider]:
-    match provider:
-        case str():
-            return [provider]
-        case (str() as name, Mapping() as options):
-            return [(name, options)]
-        case [*several]:
-            return [one for each in several for one in _listed(each)]
-    raise ProviderError(
-        f"provider is {provider!r}, expected a name, a pair of name and options, or a list of them"
-    )
-
-
 def _check_there(asked: Mapping[str, object]) -> None:
     there = available_providers()
     for name in asked:
         if name not in there:
             raise ProviderError(
                 f"provider {name} is not there: onnxruntime {version_of_runtime()} has "
-                f"{', '.join(there)}; ask for one of these, or install {_COMES_WITH.get(name)} "
+                f"{', '.join(there)}; ask for one of these, or install {COMES_WITH.get(name)} "
                 "in its place"
             )
-
-
-def _ours(name: str) -> str:
-    return next((ours for ours, theirs in _NAMES.items() if theirs == name), name)
 
 
 def _first_line(error: Exception) -> str:

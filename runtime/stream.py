@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from wav2edge import __version__
 
+from .acoustic import AcousticModel, Steps
 from .audio import Resampler, ResamplerState, Samples, checked_samples, possible_rate
 from .endpoint import EndpointOptions
 from .errors import StateError, StreamFinishedError
@@ -144,10 +145,23 @@ class Stream:
                 was.
             StreamFinishedError: After `finish`.
         """
+        return self.acoustic.alone(self.pushing(self.checked(samples)))
+
+    @property
+    def acoustic(self) -> AcousticModel:
+        """The model that makes its steps."""
+        return self._live.acoustic
+
+    def checked(self, samples: Samples) -> Array:
+        """Return samples as floats, if they can be pushed; raises what `push` raises."""
         self._check_open()
-        checked = checked_samples(samples, first_sample=self._n_pushed, name="the stream")
+        return checked_samples(samples, first_sample=self._n_pushed, name="the stream")
+
+    def pushing(self, checked: Array) -> Steps[list[Event]]:
+        """Push samples that were checked; whoever drives this makes the steps that are due."""
         self._n_pushed += len(checked)
-        return self._timed(len(checked) / self.rate_hz, self._resampler.push(checked))
+        resampled = self._resampler.push(checked)
+        return (yield from self._timed(len(checked) / self.rate_hz, resampled))
 
     def set_hotwords(self, hotwords: Mapping[str, float]) -> None:
         """Change the words that are expected, in place of those so far; what is final stays.
@@ -168,11 +182,15 @@ class Stream:
 
         A second call has nothing to tell.
         """
+        return self.acoustic.alone(self.finishing())
+
+    def finishing(self) -> Steps[list[Event]]:
+        """Finish; whoever drives this makes the last steps."""
         if self._finished:
             return []
-        events = self._timed(0.0, self._resampler.finish())
+        events = yield from self._timed(0.0, self._resampler.finish())
         self._finished = True
-        return events + self._live.finish(self._state)
+        return events + (yield from self._live.finishing(self._state))
 
     def events(self, source: Iterable[Samples]) -> Iterator[Event]:
         """Push everything a source yields and finish: the stream as an iterator."""
@@ -212,12 +230,12 @@ class Stream:
         self._state, self._resampler = state.live, self._resampler.going_on(state.resampler)
         self._n_pushed, self.lag_s = state.n_pushed, state.lag_s
 
-    def _timed(self, pushed_s: float, samples: Array) -> list[Event]:
+    def _timed(self, pushed_s: float, samples: Array) -> Steps[list[Event]]:
         """Advance, and keep the lag.
 
         What computing took longer than the audio lasts is lag, and quicker steps work it off.
         """
         started = time.perf_counter()
-        events, self._state = self._live.advance(self._state, samples)
+        events, self._state = yield from self._live.advancing(self._state, samples)
         self.lag_s = max(0.0, self.lag_s + time.perf_counter() - started - pushed_s)
         return [replace(event, lag_s=self.lag_s) for event in events]

@@ -1,12 +1,17 @@
 """Keys and values of the past: the same as joining arrays, whoever holds which version."""
 
 import pickle
+from pathlib import Path
 
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wav2edge.runtime.acoustic import AcousticModel
+from wav2edge.runtime.bundle import Bundle
+from wav2edge.runtime.device import DeviceContext
 from wav2edge.runtime.left_context import LeftContext
+from wav2edge.runtime.session import open_session
 
 N_ARRAYS, WIDTH = 4, 3
 Rows = list[np.ndarray[tuple[int, ...], np.dtype[np.float32]]]
@@ -78,3 +83,35 @@ def test_it_travels() -> None:
     assert twin.nbytes == N_ARRAYS * 20 * WIDTH * 4
     one, other = (each.extended(rows(5, 500), 20) for each in (context, twin))
     assert frames_in(one) == frames_in(other)
+
+
+def test_a_context_on_a_device_is_the_same_value(tiny_bundle: Path) -> None:
+    """Read and written in place through IO binding, streams give what the host's way gives.
+
+    The bound path runs on the CPU here; an older state, a pickled one, and one that sees nothing
+    behind it go on as well.
+    """
+    bundle = Bundle.read(tiny_bundle)
+    host, device = (
+        AcousticModel(
+            bundle, open_session(bundle.model_path, threads=1, provider="cpu", in_place=in_place)
+        )
+        for in_place in (False, True)
+    )
+    rng = np.random.default_rng(0)
+    expected, found = host.start(), device.start()
+    older = []
+    for number, left_frames in enumerate([9, 9, 9, 9, None, 9, 3, 0, 9, 9]):
+        audio = rng.uniform(0, 0.8, int(rng.integers(80, 900))).astype(np.float32)
+        kept = {"hold_frames": number % 4, "left_frames": left_frames}
+        one, expected = host.step(expected, audio, **kept)
+        other, found = device.step(found, audio, **kept)
+        np.testing.assert_array_equal(one.log_probs, other.log_probs)
+        np.testing.assert_array_equal(one.provisional, other.provisional)
+        assert isinstance(found.left, DeviceContext)
+        np.testing.assert_array_equal(found.left.arrays(), expected.left.arrays())
+        older.append((found, expected))
+        if number == 4:
+            found = pickle.loads(pickle.dumps(found))  # noqa: S301
+    for before, same in older:  # going on from it changed none
+        np.testing.assert_array_equal(before.left.arrays(), same.left.arrays())

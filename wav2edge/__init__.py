@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from wav2edge.runtime.events import Event, Final, Overflow, Partial, SpeechEnd, SpeechStart
     from wav2edge.runtime.live import LiveSource, Playback
     from wav2edge.runtime.microphone import Microphone
+    from wav2edge.runtime.pool import StreamPool
     from wav2edge.runtime.pronunciation import Pronunciation
     from wav2edge.runtime.recognizer import Recognizer, load
     from wav2edge.runtime.stream import Stream, StreamOptions, StreamState
@@ -43,6 +44,7 @@ __all__ = [
     "SpeechStart",
     "Stream",
     "StreamOptions",
+    "StreamPool",
     "StreamState",
     "Subtitles",
     "Templates",
@@ -70,6 +72,7 @@ _HOMES = {
     "SpeechStart": "wav2edge.runtime.events",
     "Stream": "wav2edge.runtime.stream",
     "StreamOptions": "wav2edge.runtime.stream",
+    "StreamPool": "wav2edge.runtime.pool",
     "StreamState": "wav2edge.runtime.stream",
     "Subtitles": "wav2edge.runtime.subtitles",
     "Templates": "wav2edge.lm.templates",
