@@ -46,8 +46,8 @@ DEFINITIONS = {
     "found": "share of the words of the true text that have a place",
     "missing found": "share of words that were put in and are reported missing",
     "missing others": "words of the same texts that are said and reported missing; n: words",
-    "unexplained found": "share of words that were taken out and that a reported stretch of speech "
-    "overlaps",
+    "unexplained found": "share of words that were taken out, a string, and that a reported stretch "
+    "of speech overlaps; one with an equal word beside it is never taken",
     "unexplained false": "stretches reported though the text is complete, a string",
 }
 """What each figure means."""
@@ -202,7 +202,10 @@ def _unexplained_figures(
     rng = np.random.default_rng(SEED)
     told = []
     for one in strings:
-        place = int(rng.choice(_alone(one.words)))
+        places = _alone(one.words)
+        if not places:
+            continue
+        place = int(rng.choice(places))
         start_s, end_s = one.spans[f"{DROP_DB:g} dB"][place]
         text = " ".join([*one.words[:place], *one.words[place + 1 :]])
         stretches = recognizer.align(one.samples, text, RATE_HZ).unexplained
