@@ -46,8 +46,8 @@ DEFINITIONS = {
     "found": "share of the words of the true text that have a place",
     "missing found": "share of words that were put in and are reported missing",
     "missing others": "words of the same texts that are said and reported missing; n: words",
-    "unexplained found": "share of words that were taken out, a string, and that a reported stretch "
-    "of speech overlaps; one with an equal word beside it is never taken",
+    "unexplained found": "share of words that were taken out and that a reported stretch of speech "
+    "overlaps; one with an equal word beside it is never taken",
     "unexplained false": "stretches reported though the text is complete, a string",
 }
 """What each figure means."""
