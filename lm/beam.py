@@ -34,7 +34,7 @@ from .vocabulary import spelling_tokens
 _FLOOR = math.log(1e-15)  # no token is less likely (pyctcdecode)
 _CEILING = 1e-3  # a log-softmax may round up to here, logits go far beyond
 _BLOCK = 256  # frames between two cleanings
-_PREVIEW_WIDTH = 16  # beams: on digit strings, partial texts are the same as with 100
+_PREVIEW_WIDTH = 8  # beams: on digit strings, partial texts are the same as with 100
 
 
 @dataclass(frozen=True, slots=True)
