@@ -123,10 +123,8 @@ class PyctcdecodeDecoder:
             hotword_weight=self._hotword_weight,
         )
         share = shares(np.array([beam[-1] for beam in beams])).tolist()
-        seen = [
-            Sighting(
-                part, [word for word, _ in beam[2]], [(*place, 1.0, 1.0) for _, place in beam[2]]
-            )
+        seen: list[Sighting] = [
+            (part, [word for word, _ in beam[2]], [(*place, 1.0, 1.0) for _, place in beam[2]])
             for part, beam in zip(share, beams, strict=True)
         ]
         return [self._hypothesis(beam, seen, state.first_frame) for beam in beams[:n]]
