@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .errors import TextNotFoundError
+from .errors import AudioError, TextNotFoundError
 from .terminal import own_stderr, speak_utf8
 
 if TYPE_CHECKING:
@@ -84,18 +84,12 @@ def _align(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> in
     recognizer = _load(arguments)
     speak_utf8()
     with own_stderr():
-        found = recognizer.align(arguments.audio, text, options=options)
-        written = {
-            "txt": found.to_txt,
-            "json": lambda: found.to_json() + "\n",
-            "srt": found.to_srt,
-            "vtt": found.to_vtt,
-            "textgrid": found.to_textgrid,
-        }[arguments.format]()
-        sys.stdout.write(written)
-        sys.stdout.flush()
-        if arguments.format in {"srt", "vtt", "textgrid"}:  # the others tell it themselves
-            _warn(found)
+        try:
+            _print(recognizer.align(arguments.audio, text, options=options), arguments.format)
+        except AudioError as error:
+            if error.alignment is not None:
+                _print(error.alignment, arguments.format)
+            raise
     return 0
 
 
@@ -107,6 +101,20 @@ def _pronounce(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -
         found = recognizer.pronounce(arguments.audio, text, options=options)
         sys.stdout.write(found.to_txt() if arguments.format == "txt" else found.to_json() + "\n")
     return 0
+
+
+def _print(found: "Alignment", form: str) -> None:
+    written = {
+        "txt": found.to_txt,
+        "json": lambda: found.to_json() + "\n",
+        "srt": found.to_srt,
+        "vtt": found.to_vtt,
+        "textgrid": found.to_textgrid,
+    }[form]()
+    sys.stdout.write(written)
+    sys.stdout.flush()
+    if form in {"srt", "vtt", "textgrid"}:  # the others tell it themselves
+        _warn(found)
 
 
 def _load(arguments: argparse.Namespace) -> "Recognizer":

@@ -334,3 +334,13 @@ def possible_rate(sample_rate: SupportsIndex | float) -> int:
             f"{HIGHEST_HZ}: pass the rate that the audio was recorded at"
         )
     return rate_hz
+
+
+def until_failure(
+    blocks: Iterator[NDArray[np.float32]], failures: list[AudioError]
+) -> Iterator[NDArray[np.float32]]:
+    """Pass blocks on; end where they fail, and keep the failure for when all is done."""
+    try:
+        yield from blocks
+    except AudioError as error:
+        failures.append(error)

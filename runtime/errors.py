@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from wav2edge.lm.errors import Wav2EdgeError
 
 if TYPE_CHECKING:
+    from .alignment import Alignment
     from .transcript import Transcript
 
 # --- audio ---------------------------------------------------------------------------------------
@@ -15,6 +16,8 @@ class AudioError(Wav2EdgeError):
 
     transcript: "Transcript | None" = None
     """What was heard before the error, where a transcription had begun; nothing is lost with it."""
+    alignment: "Alignment | None" = None
+    """What was aligned before the error, where a text was to be."""
 
 
 class AudioNotFoundError(AudioError, FileNotFoundError):

@@ -9,15 +9,14 @@ memory than one of two minutes.
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, SupportsIndex, TypeVar, Unpack
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .acoustic import AcousticModel, new_names, past_names
-from .audio import Audio, Samples
+from .audio import Audio, Samples, until_failure
 from .bundle import MANIFEST, Bundle
 from .decoders import Decoders
 from .decoding import Decoding, DecodingArguments
@@ -32,7 +31,8 @@ from .transcript import Transcript
 from .vad import Vad, open_vad
 
 if TYPE_CHECKING:
-    from wav2edge.lm.alignment import AlignedScript
+    from numpy.typing import NDArray
+
     from wav2edge.lm.forced_search import SearchOptions
     from wav2edge.lm.greedy import SpokenWord
     from wav2edge.lm.vocabulary import Vocabulary
@@ -153,7 +153,7 @@ class Recognizer:
         failures: list[AudioError] = []
         with Audio(audio, sample_rate=sample_rate, to_hz=self.sample_rate_hz) as source:
             words: list[SpokenWord] = []
-            blocks = _until_failure(source.blocks(), failures)
+            blocks = until_failure(source.blocks(), failures)
             for new in decoder.recording(self._model.log_probs(blocks)):
                 words += new
                 if progress is not None:
@@ -193,10 +193,14 @@ class Recognizer:
         Raises:
             ScriptError: If the text has no words, or some that the alphabet cannot spell.
             AlignmentError: If the text is too long for the audio.
-            AudioError: As of `transcribe`.
+            AudioError: As of `transcribe`; what was aligned before the fault is in the error's
+                `alignment`.
             InferenceError: If ONNX Runtime fails.
         """
-        return self._aligned(audio, text, sample_rate, options, progress)[1]
+        from .aligner import Aligner
+
+        aligner = Aligner(self._model, self.bundle)
+        return aligner.align(audio, text, sample_rate, options, progress)[1]
 
     def pronounce(
         self,
@@ -224,48 +228,13 @@ class Recognizer:
             AudioError: As of `transcribe`.
             InferenceError: If ONNX Runtime fails.
         """
+        from .aligner import Aligner
         from .pronunciation import Pronunciation
 
         frames: list[NDArray[np.float32]] = []
-        found, alignment = self._aligned(audio, text, sample_rate, options, progress, frames)
-        alphabet = self.bundle.alphabet
-        return Pronunciation.of(found, alignment, np.concatenate(frames), alphabet)
-
-    def _aligned(
-        self,
-        audio: str | os.PathLike[str] | Samples,
-        text: str,
-        sample_rate: SupportsIndex | float | None,
-        options: "SearchOptions | None",
-        progress: Progress | None,
-        frames: list[NDArray[np.float32]] | None = None,
-    ) -> "tuple[AlignedScript, Alignment]":
-        """Align, in frames and in seconds; all log-probs are added to `frames` if they are kept."""
-        from wav2edge.lm.alignment import align
-        from wav2edge.lm.script import Script
-
-        from .alignment import Alignment
-
-        alphabet = self.bundle.alphabet
-        script = Script.of(text, alphabet)
-        with Audio(audio, sample_rate=sample_rate, to_hz=self.sample_rate_hz) as source:
-
-            def heard() -> Iterator[NDArray[np.float32]]:
-                for piece in self._model.log_probs(source.blocks()):
-                    if frames is not None:
-                        frames.append(piece)
-                    yield piece
-                    if progress is not None:
-                        progress(source.duration_s, source.promised_s)
-
-            found = align(script, alphabet, heard(), options)
-            return found, Alignment.of(
-                found,
-                self._model.geometry,
-                duration_s=source.duration_s,
-                file=os.fspath(audio) if isinstance(audio, str | os.PathLike) else None,
-                separator=alphabet.separator,
-            )
+        aligner = Aligner(self._model, self.bundle)
+        found = aligner.align(audio, text, sample_rate, options, progress, frames)
+        return Pronunciation.of(*found, np.concatenate(frames), self.bundle.alphabet)
 
     def stream(
         self,
@@ -345,13 +314,3 @@ def _preset(
             f"{name} is {value!r}, expected {', '.join(presets)}, or {kind.__name__}(...)"
         )
     return presets[value]
-
-
-def _until_failure(
-    blocks: Iterator[NDArray[np.float32]], failures: list[AudioError]
-) -> Iterator[NDArray[np.float32]]:
-    """Pass blocks on; end where they fail, and keep the failure for when all is transcribed."""
-    try:
-        yield from blocks
-    except AudioError as error:
-        failures.append(error)

@@ -276,6 +276,19 @@ def test_wrong_use_is_one_line(
         assert complaint in err
 
 
+def test_what_was_aligned_of_a_broken_recording_is_printed(
+    tmp_path: Path, tiny_bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Words before the fault have their times; then one line tells the fault, and status 2."""
+    path = tmp_path / "whole.flac"
+    soundfile.write(path, say("BAD CAB" * 400), RATE_HZ)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    assert main(["align", str(path), "bad", "--model", str(tiny_bundle)]) == 2
+    out, err = capsys.readouterr()
+    assert out.splitlines()[0].endswith("bad")
+    assert err.count("\n") == 1
+
+
 def test_errors_have_types(tiny_bundle: Path) -> None:
     """The library raises what the command line tells; each is a built-in error too."""
     recognizer = load(tiny_bundle)
