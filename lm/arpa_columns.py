@@ -173,7 +173,7 @@ class _Words:
         _expect(_longest(section, place) <= self._longest)
         spelled = self._code(section, place)
         codes = _mixed(spelled)
-        ids = self._guess[codes >> np.uint64(48)]
+        ids: Places = self._guess[codes >> np.uint64(48)]
         missed = (self._codes[ids] != codes).nonzero()[0]
         found = self._sorted.searchsorted(codes[missed])
         ids[missed] = self._by_code.take(found, mode="clip")

@@ -276,7 +276,8 @@ class BeamDecoder:
         endings = [endings[place] for place in order.tolist()]
         share = shares(scores[order]).tolist()
         texts = [prefixes.histories.texts(one.history, 0) for one in endings]
-        seen = list(zip(share, texts, [one.places for one in endings], strict=True))
+        places = [one.places for one in endings]
+        seen: list[Sighting] = list(zip(share, texts, places, strict=True))
         return [
             self._hypothesis(one, words, seen)
             for one, words in zip(endings[:n], texts, strict=False)

@@ -180,9 +180,8 @@ class Search:
         """
         prefixes, scratch, before = self._prefixes, self._scratch, self.rows
         prefix_of = prefix.take(order)
-        if not closed and not self._has_twins:
-            twins = []  # only a word's end makes histories alike
-        else:
+        twins: list[int] = []
+        if closed or self._has_twins:  # only a word's end makes histories alike
             self._has_twins, twins = prefixes.twins(prefix_of, end.take(order))
         if twins:
             order = np.delete(order, twins)
