@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -67,10 +68,10 @@ def _plain(number: str) -> str:
 
 
 def _package() -> Path:
-    import wav2edge
-
-    assert wav2edge.__file__ is not None
-    return Path(wav2edge.__file__).resolve().parents[1]
+    found = find_spec("wav2edge")
+    assert found is not None
+    assert found.origin is not None
+    return Path(found.origin).resolve().parents[1]
 
 
 def _of(
