@@ -18,8 +18,7 @@ from .lexicon import ROOT, Ids
 
 Scores = NDArray[np.float64]
 _INTEGERS = ("history", "parent", "token", "lexical", "hot", "n_characters", "closed")
-_REALS = ("history_score", "score", "other_score")
-_COMPUTED = {"ended_score": np.nan}  # not kept in snapshots
+_REALS = ("history_score", "score", "other_score", "ended_score")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +30,7 @@ class Snapshot:
     integers: bytes
     """int64, `[7, n]`: the columns of `_INTEGERS`."""
     reals: bytes
-    """float64, `[3, n]`: the columns of `_REALS`."""
+    """float64, `[4, n]`: the columns of `_REALS`."""
 
 
 class Prefixes:
@@ -83,6 +82,8 @@ class Prefixes:
         self._children: dict[int, int] = {}
         self.n = 0
         self._texts: dict[int, str] = {}  # of open words, as far as they were asked for
+        self._integers = np.zeros((len(_INTEGERS), 0), np.int64)
+        self._reals = np.zeros((len(_REALS), 0))
         self._allocate(256)
         if snapshot is None:
             self._settle(self.histories.begin(self._add(1).start))
@@ -261,6 +262,7 @@ class Prefixes:
         self.hotwords = hotwords
         self._is_plain = self.fusion.tree is not None and hotwords is None and self.fusion.one_way
         self.histories.reweigh(hotwords)
+        self.ended_score.fill(np.nan)
         for prefix in range(self.n):  # a parent stands before its children
             parent, history = self.parent[prefix], self.histories[self.history[prefix]]
             self.history_score[prefix] = self.score[prefix] = history.score
@@ -296,13 +298,12 @@ class Prefixes:
         place = {history: i for i, history in enumerate(histories)} | {NONE: NONE}
         number = np.full(self.n + 1, NONE, np.int64)  # the last for NONE itself
         number[kept] = np.arange(len(kept))
-        integers = np.array([getattr(self, name).take(kept) for name in _INTEGERS])
+        integers, reals = self._integers.take(kept, axis=1), self._reals.take(kept, axis=1)
         for column, name in zip(integers, _INTEGERS, strict=True):
             if name == "history":
                 column[:] = [place[one] for one in column.tolist()]
             elif name in {"parent", "closed"}:
                 column[:] = number.take(column)
-        reals = np.array([getattr(self, name).take(kept) for name in _REALS])
         packed = tuple(
             History(
                 place.get(one.parent, NONE),
@@ -320,10 +321,9 @@ class Prefixes:
 
     def _restore(self, snapshot: Snapshot) -> None:
         integers = np.frombuffer(snapshot.integers, np.int64).reshape(len(_INTEGERS), -1)
-        reals = np.frombuffer(snapshot.reals).reshape(len(_REALS), -1)
         rows = self._add(integers.shape[1])
-        for name, column in zip((*_INTEGERS, *_REALS), (*integers, *reals), strict=True):
-            getattr(self, name)[rows] = column
+        self._integers[:, rows] = integers
+        self._reals[:, rows] = np.frombuffer(snapshot.reals).reshape(len(_REALS), -1)
         (opened,) = (self.parent[rows] != NONE).nonzero()
         keys = self.parent[opened] * self._size + self.token[opened]
         self._children.update(zip(keys.tolist(), opened.tolist(), strict=True))
@@ -336,10 +336,12 @@ class Prefixes:
         return slice(first, self.n)
 
     def _allocate(self, size: int) -> None:
-        empty = dict.fromkeys(_INTEGERS, 0) | dict.fromkeys(_REALS, 0.0) | _COMPUTED
-        for name, value in (empty | {"closed": NONE}).items():
-            column = np.full(size, value)
-            if hasattr(self, name):
-                old = getattr(self, name)
-                column[: len(old)] = old
+        integers = np.zeros((len(_INTEGERS), size), np.int64)
+        integers[_INTEGERS.index("closed")] = NONE
+        reals = np.zeros((len(_REALS), size))
+        reals[_REALS.index("ended_score")] = np.nan
+        integers[:, : self._integers.shape[1]] = self._integers
+        reals[:, : self._reals.shape[1]] = self._reals
+        self._integers, self._reals = integers, reals
+        for name, column in zip((*_INTEGERS, *_REALS), (*integers, *reals), strict=True):
             setattr(self, name, column)
