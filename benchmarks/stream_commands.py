@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def add_parsers(kinds: Kinds) -> None:
-    """Add `latency`, `soak`, `streams` and `window`."""
+    """Add `latency`, `soak`, `streams`, `window` and `batching`."""
     _add_latency(kinds)
     one = kinds.add_parser(
         "soak",
@@ -64,6 +64,17 @@ def add_parsers(kinds: Kinds) -> None:
     add_cache(one)
     add_outputs(one, plot=True)
     one.set_defaults(run=_window)
+
+    one = kinds.add_parser(
+        "batching",
+        help="several streams in one run of the network, or in threads, against one by one",
+        description="1 to 16 streams in float32, at base size and at that of the embedded model, "
+        "random weights. Needs the extra `export` while the cache is empty.",
+    )
+    add_rounds(one, 7)
+    add_cache(one)
+    add_outputs(one)
+    one.set_defaults(run=_batching)
 
 
 def _add_latency(kinds: Kinds) -> None:
@@ -157,3 +168,11 @@ def _window(arguments: argparse.Namespace) -> int:
         arguments.cache, rounds=arguments.rounds, minutes=arguments.minutes, report=progress
     )
     return tell(result, arguments)
+
+
+def _batching(arguments: argparse.Namespace) -> int:
+    from .batching import measure
+
+    at_least(arguments, rounds=1)
+    check_outputs(arguments)
+    return tell(measure(arguments.cache, rounds=arguments.rounds, report=progress), arguments)

@@ -128,10 +128,11 @@ def _drafted(
         draft, table = workshop.draft(POLICIES[precision]), {}
     if others:
         draft = as_onnx_asr(workshop, draft, others)
-    parity = draft.parity.to_dict()
+    parity, batches = draft.parity.to_dict(), not (draft.policy.is_integer or others)
     if others:
         del parity["stepped"]  # it has no steps
-    return draft, {"precision": {**draft.bundle.manifest.precision, **table}, "parity": parity}
+    precision = {**draft.bundle.manifest.precision, **table}
+    return draft, {"precision": precision, "parity": parity, "batches": batches}
 
 
 def _drifted(draft: Draft, *, force: bool) -> bool:

@@ -24,12 +24,14 @@ from onnx import TensorProto, helper, numpy_helper
 
 from wav2edge.runtime.acoustic import new_names, past_names
 
+from .batching import in_rows, with_mask
 from .integer_convolution import with_integer_position
 from .products import Scheme
 from .step_graph import StepGraph
 
 OPSET = 20  # the first with Gelu as one operator; onnxruntime has it since 1.17
 _PRODUCER = "wav2edge"
+_STREAMS = 5  # of the traced example
 
 
 @dataclass(frozen=True)
@@ -72,9 +74,10 @@ def build_graph(
         The model, free of names and paths of the machine; identical input and versions
         give identical bytes.
     """
+    outputs = (("features",), ("log_probs", *new_names(sizes.layers)))
     entries = (
-        _trace(step.front, _front_inputs(sizes), ("features",)),
-        _trace(step.context, _context_inputs(sizes), ("log_probs", *new_names(sizes.layers))),
+        in_rows(_trace(step.front, _front_inputs(sizes), outputs[0]), "samples"),
+        in_rows(_trace(step.context, _context_inputs(sizes), outputs[1]), "frames"),
     )
     schemes = {f"{name}.weight": product.scheme for name, product in step.products().items()}
     front, context = (
@@ -85,7 +88,8 @@ def build_graph(
         context = with_integer_position(context)
     if half:
         front, context = _halved(front), _halved(context)
-    return _join(front, context, sizes)
+    is_integer = integer_position or any(scheme.is_integer for scheme in schemes.values())
+    return _join(front, context, sizes, batched=not is_integer)
 
 
 def _schemes_of(entry: str, schemes: Mapping[str, Scheme]) -> dict[str, Scheme]:
@@ -113,24 +117,24 @@ def matmul_precision(model: onnx.ModelProto) -> dict[str, int]:
 @dataclass(frozen=True)
 class _Input:
     example: torch.Tensor
-    dynamic: int | None = None
-    """The dimension that varies."""
+    dynamic: tuple[int, ...] = ()
+    """The dimensions that vary."""
 
     @property
     def free(self) -> dict[int, Any] | None:
-        """What torch.export is told of it."""
-        return None if self.dynamic is None else {self.dynamic: torch.export.Dim.DYNAMIC}
+        """What torch.export is told of them."""
+        return dict.fromkeys(self.dynamic, torch.export.Dim.DYNAMIC) or None
 
 
 def _front_inputs(sizes: Sizes) -> dict[str, _Input | list[_Input]]:
     # Lengths are drawn apart from each other and from 0 and 1, which torch.export would take for
     # constants.
     inputs: dict[str, _Input | list[_Input]] = {
-        "samples": _Input(torch.randn(1, sizes.receptive_field + 7 * sizes.hop + 3), 1)
+        "samples": _Input(torch.randn(_STREAMS, sizes.receptive_field + 7 * sizes.hop + 3), (0, 1))
     }
     if sizes.kernel is not None:
-        inputs["conv0_mean"] = _Input(torch.randn(sizes.kernel))
-        inputs["conv0_root"] = _Input(torch.randn(sizes.kernel, sizes.kernel))
+        inputs["conv0_mean"] = _Input(torch.randn(_STREAMS, sizes.kernel), (0,))
+        inputs["conv0_root"] = _Input(torch.randn(_STREAMS, sizes.kernel, sizes.kernel), (0,))
     return inputs
 
 
@@ -138,12 +142,12 @@ def _context_inputs(sizes: Sizes) -> dict[str, _Input | list[_Input]]:
     # One tensor for each: torch.export would take one that is given twice for the same input.
     width = sizes.heads * sizes.head_size
     inputs: dict[str, _Input | list[_Input]] = {
-        "frames": _Input(torch.randn(1, sizes.left_frames + 11, sizes.hidden), 1),
-        "past": [_Input(torch.randn(7, width), 0) for _ in past_names(sizes.layers)],
-        "hold": _Input(torch.zeros(3), 0),
+        "frames": _Input(torch.randn(_STREAMS, sizes.left_frames + 11, sizes.hidden), (0, 1)),
+        "past": [_Input(torch.randn(_STREAMS, 7, width), (0, 1)) for _ in past_names(sizes.layers)],
+        "hold": _Input(torch.zeros(3), (0,)),
     }
     if sizes.knows_the_start:
-        inputs["outside"] = _Input(torch.zeros(2), 0)
+        inputs["outside"] = _Input(torch.zeros(2), (0,))
     return inputs
 
 
@@ -234,13 +238,14 @@ def _clean(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
-def _join(front: onnx.ModelProto, context: onnx.ModelProto, sizes: Sizes) -> onnx.ModelProto:
-    empty = {
+def _join(
+    front: onnx.ModelProto, context: onnx.ModelProto, sizes: Sizes, *, batched: bool
+) -> onnx.ModelProto:
+    empty: dict[str, tuple[int, ...]] = {
         "features": (1, 0, sizes.hidden),
         "log_probs": (1, 0, sizes.vocabulary),
         **dict.fromkeys(new_names(sizes.layers), (0, sizes.heads * sizes.head_size)),
     }
-    inputs = [*front.graph.input, *context.graph.input]
     # The weights stand outside the branches: inside, onnxruntime copies them several times while
     # loading.
     weights: list[TensorProto] = []
@@ -248,6 +253,12 @@ def _join(front: onnx.ModelProto, context: onnx.ModelProto, sizes: Sizes) -> onn
         "then_branch": _branch(front, "front", empty, weights),
         "else_branch": _branch(context, "context", empty, weights),
     }
+    inputs = [
+        *front.graph.input,
+        *context.graph.input,
+        # Eight bits scale all that shares a run by its largest value: no streams share one.
+        *(with_mask(branches["else_branch"]) if batched else ()),
+    ]
     nodes = [
         helper.make_node("Size", ["samples"], ["n_samples"]),
         helper.make_node("Cast", ["n_samples"], ["has_samples"], to=TensorProto.BOOL),
@@ -255,7 +266,10 @@ def _join(front: onnx.ModelProto, context: onnx.ModelProto, sizes: Sizes) -> onn
     ]
     outputs = [
         helper.make_tensor_value_info(
-            name, TensorProto.FLOAT, [f"{name}_{i}" if d == 0 else d for i, d in enumerate(shape)]
+            name,
+            TensorProto.FLOAT,
+            # A first dimension is streams, or rows of all of them.
+            [f"{name}_{i}" if d == 0 or i == 0 else d for i, d in enumerate(shape)],
         )
         for name, shape in empty.items()
     ]

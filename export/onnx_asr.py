@@ -13,7 +13,7 @@ result never depends on what it is batched with, whatever the kind normalises ov
 
 import json
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ from wav2edge.runtime.onnx_asr import (
     WholeModel,
 )
 from wav2edge.runtime.session import open_session
+from wav2edge.runtime.together import PRESENT
 
 from .errors import UnsupportedCheckpointError
 from .model_writer import write_model
@@ -63,7 +64,7 @@ def offline_graph(step: onnx.ModelProto, facts: Manifest) -> onnx.ModelProto:
         *_nodes("n_items: Shape input_values end=1; n_loops: Squeeze n_items"),
         helper.make_node("Loop", ["n_loops", "always"], ["logprobs"], body=body),
     ]
-    used = {name for node in (*nodes, *body.node) for name in node.input}
+    used = {name for node in (*nodes, *body.node) for name in _read_by(node)}
     graph = helper.make_graph(
         nodes,
         "offline",
@@ -97,6 +98,7 @@ def _body(step: onnx.GraphProto, facts: Manifest) -> onnx.GraphProto:
         *(_statistics(facts) if facts.group_norm else []),
         *front.node,
         *_nodes(f"frames: Concat no_frames {features} axis=1; hold: Identity nothing"),
+        *_nodes(f"{PRESENT}: Identity nothing"),
         *_nodes("; ".join(past)),
         *context.node,
         *_nodes(
@@ -230,9 +232,17 @@ def _needed(nodes: Iterable[NodeProto], outputs: Sequence[str]) -> list[NodeProt
     wanted, kept = set(outputs), []
     for node in reversed(list(nodes)):
         if wanted.intersection(node.output):
-            wanted.update(node.input)
+            wanted.update(_read_by(node))
             kept.append(node)
     return kept[::-1]
+
+
+def _read_by(node: NodeProto) -> Iterator[str]:
+    """Name what a node reads, in its branches too."""
+    yield from node.input
+    for attribute in node.attribute:
+        for inner in attribute.g.node:
+            yield from _read_by(inner)
 
 
 def layout_files(facts: Mapping[str, Any], tokens: Sequence[str]) -> dict[str, bytes]:

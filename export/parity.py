@@ -130,12 +130,16 @@ class TorchSession:
         }
         with torch.no_grad():
             if "log_probs" in outputs:
-                past = [inputs[name] for name in past_names(len(self._step.context.layers))]
-                found = self._step.context(
-                    inputs["frames"], past, inputs["hold"], inputs.get("outside")
-                )
+                frames, names = inputs["frames"], past_names(len(self._step.context.layers))
+                past = [inputs[x].reshape(len(frames), -1, frames.shape[2]) for x in names]
+                found = self._step.context(frames, past, inputs["hold"], inputs.get("outside"))
             else:
-                found = (self._step.front(**inputs),)
+                samples = inputs.pop("samples")
+                kernel = [x.shape[1] for x in inputs.values() if x.ndim > 1]
+                given = {
+                    k: x.reshape(len(samples), -1, *kernel[: x.ndim - 1]) for k, x in inputs.items()
+                }
+                found = (self._step.front(samples, **given),)
         return [value.numpy() for value in found]
 
 

@@ -40,12 +40,12 @@ class PositionStack(nn.Module):
         """Convolve.
 
         Args:
-            frames: float32 `[1, left + n, hidden]`, zeros where they lie outside.
+            frames: float32 `[streams, left + n, hidden]`, zeros where they lie outside.
             outside: float32 `[o]`; its length says how many of the first `left` lie before the
-                start of the audio. One convolution over zeros needs not know.
+                start of the audio, of every stream. One convolution over zeros needs not know.
 
         Returns:
-            float32 `[1, n, hidden]`, to be added to the last n frames.
+            float32 `[streams, n, hidden]`, to be added to the last n frames.
         """
         hidden = frames
         for layer, consumed in zip(self.layers, self.consumed, strict=True):
@@ -112,8 +112,8 @@ class Gate(nn.Module):
         self.const = attention.gru_rel_pos_const.detach()[0]
 
     def forward(self, hidden: Tensor) -> Tensor:
-        """Frames `[n, hidden]`, as the attention sees them -> `[heads, n, 1]`."""
-        heads = hidden.reshape(hidden.shape[0], self.n_heads, -1).transpose(0, 1)
+        """Frames `[streams, n, hidden]`, as the attention sees them -> `[streams, heads, n, 1]`."""
+        heads = hidden.reshape(*hidden.shape[:2], self.n_heads, -1).transpose(1, 2)
         first, second = torch.sigmoid(self.sums(heads)).split(1, dim=-1)
         return torch.as_tensor(first * (second * self.const - 1.0) + 2.0)
 

@@ -37,6 +37,11 @@ class Policy:
         """Whether it must be told how large each channel grows."""
         return any(scheme.is_smooth for scheme in (self.linear, self.early, self.late))
 
+    @property
+    def is_integer(self) -> bool:
+        """Whether any product is one of integers."""
+        return any(x.is_integer for x in (self.linear, self.early, self.late, self.position))
+
     def scheme_of(self, product: str) -> Scheme:
         """Return the scheme of a product by its name in `StepGraph.products`."""
         if product == "context.head":  # 1 % of the work, and a third of the whole error

@@ -119,26 +119,29 @@ def unfolded(rows: Tensor, kernel: int, stride: int) -> Tensor:
     """Lay the rows under each position of a kernel side by side.
 
     Args:
-        rows: `[n, channels]`, time-major.
+        rows: `[..., n, channels]`, time-major.
         kernel: Rows under the kernel.
         stride: Rows from one position to the next.
 
     Returns:
-        `[(n - kernel) // stride + 1, kernel * channels]`.
+        `[..., (n - kernel) // stride + 1, kernel * channels]`.
     """
-    n_rows, n_channels = rows.shape
+    *lead, n_rows, n_channels = rows.shape
     n_frames = (n_rows - kernel) // stride + 1
     n_whole, rest = divmod(kernel, stride)
     # Strides' worth of rows lie together already and are only looked at in another shape.
     parts = [
-        rows[i * stride : (i + n_frames) * stride].reshape(n_frames, stride * n_channels)
+        rows[..., i * stride : (i + n_frames) * stride, :].reshape(
+            *lead, n_frames, stride * n_channels
+        )
         for i in range(n_whole)
     ]
     first = n_whole * stride
     parts += [
-        rows[first + i : first + i + (n_frames - 1) * stride + 1 : stride] for i in range(rest)
+        rows[..., first + i : first + i + (n_frames - 1) * stride + 1 : stride, :]
+        for i in range(rest)
     ]
-    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)
 
 
 def rounding_error(rows: Tensor) -> Tensor:

@@ -12,6 +12,10 @@ Everything is time-major, rows of channels: a convolution is a product over unfo
 norm runs over what lies together, and keys and values grow at one end, so that the runtime appends
 instead of copying.
 
+Several streams may be stepped in one call. Their rows lie one stream behind the other, so that
+products and norms see nothing but more rows; only convolutions and attention must know where a
+stream ends.
+
 Sources: Baevski et al. 2020 (arXiv:2006.11477), section 2; the modules are those of `transformers`,
 checked against it.
 """
@@ -43,9 +47,11 @@ class Convolution(nn.Module):
         self.activation = layer.activation
 
     def forward(self, rows: Tensor) -> Tensor:
-        """Convolve `[n, in]` -> `[frames, out]`."""
-        hidden = self.product(unfolded(rows, self.kernel, self.stride))
-        return self.finished(hidden if self.norm is None else self.norm(hidden))
+        """Convolve `[streams, n, in]` -> `[streams, frames, out]`."""
+        n_streams, taken = rows.shape[0], unfolded(rows, self.kernel, self.stride)
+        hidden = self.product(taken.reshape(-1, taken.shape[2]))
+        hidden = self.finished(hidden if self.norm is None else self.norm(hidden))
+        return hidden.reshape(n_streams, -1, hidden.shape[1])
 
     def finished(self, hidden: Tensor) -> Tensor:
         """Apply the activation."""
@@ -64,19 +70,20 @@ class GroupNormConvolution(Convolution):
     ) -> Tensor:
         """Convolve with given statistics: mean_c = w_c . mean, var_c = |root' w_c|^2.
 
-        The norm is a scale and an offset per channel, and both go into the product.
+        The norm is a scale and an offset per channel and stream, and both go into the product.
         """
         if mean is None or root is None:
             raise ValueError("a group-norm front needs conv0_mean and conv0_root")
         kernels, norm = self.product.weight, self.group_norm
-        scale = norm.weight / torch.sqrt((root.T @ kernels).square().sum(dim=0) + norm.eps)
+        spread = (root.transpose(1, 2) @ kernels).square().sum(dim=1)
+        scale = norm.weight / torch.sqrt(spread + norm.eps)
         offset = norm.bias - (mean @ kernels) * scale  # a bias of the convolution cancels out
         taken = unfolded(rows, self.kernel, self.stride)
-        return self.finished(taken @ (kernels * scale) + offset)
+        return self.finished(taken @ (kernels * scale[:, None]) + offset[:, None])
 
 
 class Front(nn.Module):
-    """Samples `[1, n]` -> features `[1, frames, hidden]`."""
+    """Samples `[streams, n]` -> features `[streams, frames, hidden]`."""
 
     def __init__(self, base: Any) -> None:
         super().__init__()
@@ -93,14 +100,16 @@ class Front(nn.Module):
     ) -> Tensor:
         """Convolve and project.
 
-        `conv0_mean` `[K]` and `conv0_root` `[K, K]` belong to the group-norm kind.
+        `conv0_mean` `[streams, K]` and `conv0_root` `[streams, K, K]` belong to the group-norm
+        kind.
         """
-        rows = samples.reshape(-1, 1)
+        rows = samples[:, :, None]
         for i, layer in enumerate(self.convolutions):
             given = (conv0_mean, conv0_root) if i == 0 and self.group_norm else ()
             rows = layer(rows, *given)
-        normed = rows if self.norm is None else self.norm(rows)
-        features: Tensor = self.projection(normed)[None]
+        n_streams, flat = rows.shape[0], rows.reshape(-1, rows.shape[2])
+        projected = self.projection(flat if self.norm is None else self.norm(flat))
+        features: Tensor = projected.reshape(n_streams, -1, projected.shape[1])
         return features
 
 
@@ -128,36 +137,41 @@ class Context(nn.Module):
         """Run the transformer over the frames after the first `left`.
 
         Args:
-            frames: float32 `[1, left + n, hidden]`; the first `left` only feed the positional
-                convolution.
-            past: Keys and values of the left context, layer after layer, float32 `[l, hidden]`
-                each; l may be 0.
-            hold: float32 `[h]`; its length says how many of the newest frames stay out of the
-                returned keys and values.
+            frames: float32 `[streams, left + n, hidden]`; the first `left` only feed the
+                positional convolution.
+            past: Keys and values of the left context, layer after layer, float32
+                `[streams, l, hidden]` each; l may be 0.
+            hold: float32 `[h]`; its length says how many of the last rows stay out of the returned
+                keys and values: for one stream the newest frames, for several it should be 0.
             outside: float32 `[o]`; its length says how many of the first `left` frames lie before
                 the start of the audio. Only some kinds ask (`kinds.knows_the_start`).
 
         Returns:
-            log_probs `[1, n, vocabulary]`, then keys and values `[n - h, hidden]` of each layer.
+            log_probs `[streams, n, vocabulary]`, then keys and values `[streams * n - h, hidden]`
+            of each layer.
         """
-        hidden = (frames[:, self.left :] + self.positions(frames, outside))[0]
+        n_streams, width = frames.shape[0], frames.shape[2]
+        hidden = frames[:, self.left :] + self.positions(frames, outside)
+        shape, n_new = hidden.shape, hidden.shape[1]
+        hidden = hidden.reshape(-1, width)
         if not self.stable:
             hidden = self.norm(hidden)
         n_kept = hidden.shape[0] - hold.shape[0]
         worth = None
         if self.distances is not None:
-            worth = self.distances(past[0].shape[0], hidden.shape[0])
+            worth = self.distances(past[0].shape[1], n_new)
         new: list[Tensor] = []
         for i, layer in enumerate(self.layers):
-            hidden, keys, values = layer(hidden, past[2 * i], past[2 * i + 1], worth)
+            hidden, keys, values = layer(hidden, shape, past[2 * i : 2 * i + 2], worth)
             new += [keys[:n_kept], values[:n_kept]]
         if self.stable:
             hidden = self.norm(hidden)
-        return (torch.log_softmax(self.head(hidden), dim=-1)[None], *new)
+        log_probs = torch.log_softmax(self.head(hidden), dim=-1)
+        return (log_probs.reshape(n_streams, n_new, log_probs.shape[1]), *new)
 
 
 class Layer(nn.Module):
-    """A transformer layer over rows of frames `[n, hidden]`."""
+    """A transformer layer over rows of frames `[streams * n, hidden]`."""
 
     def __init__(self, layer: Any, *, stable: bool) -> None:
         super().__init__()
@@ -174,31 +188,41 @@ class Layer(nn.Module):
         self.gate = Gate(attention) if hasattr(attention, "gru_rel_pos_linear") else None
 
     def forward(
-        self, hidden: Tensor, keys: Tensor, values: Tensor, worth: Tensor | None = None
+        self,
+        hidden: Tensor,
+        shape: Sequence[int],
+        past: Sequence[Tensor],
+        worth: Tensor | None = None,
     ) -> tuple[Tensor, ...]:
-        """Return the hidden rows, and the new keys and values `[n, hidden]`.
+        """Return the hidden rows, and the new keys and values `[streams * n, hidden]`.
 
-        `worth` `[heads, n, l + n]` is what distances count for, in WavLM.
+        The rows are those of a tensor of this shape, `[streams, n, hidden]`; `past` is keys and
+        values, `[streams, l, hidden]` each; `worth` `[heads, n, l + n]` is what distances count
+        for, in WavLM.
         """
         normed = self.norm(hidden) if self.stable else hidden
-        query, new_keys, new_values = self.projection(normed).split(hidden.shape[1], dim=1)
-        bias = None if self.gate is None or worth is None else self.gate(normed) * worth
-        attended = self._attend(
-            query, torch.cat([keys, new_keys]), torch.cat([values, new_values]), bias
+        query, *new = self.projection(normed).split(hidden.shape[1], dim=1)
+        keys, values = (
+            torch.cat([old, rows.reshape(*shape)], dim=1)
+            for old, rows in zip(past, new, strict=True)
         )
-        hidden = hidden + self.output(attended)
+        bias = None
+        if self.gate is not None and worth is not None:
+            bias = self.gate(normed.reshape(*shape)) * worth
+        attended = self._attend(query.reshape(*shape), keys, values, bias)
+        hidden = hidden + self.output(attended.reshape(-1, hidden.shape[1]))
         if self.stable:
             hidden = hidden + self._feed_forward(self.final_norm(hidden))
             hidden = hidden if self.adapter is None else hidden + self.adapter(hidden)
         else:
             hidden = self.norm(hidden)
             hidden = self.final_norm(hidden + self._feed_forward(hidden))
-        return hidden, new_keys, new_values
+        return hidden, *new
 
     def _attend(
         self, query: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None = None
     ) -> Tensor:
-        """Attend from the new frames to the past and to themselves.
+        """Attend from the new frames to the past and to themselves, `[streams, rows, hidden]` each.
 
         Without a bias positions play no part, and the past is a set. What is exported then is ONNX
         Runtime's operator, which never holds all scores at once.
@@ -206,24 +230,22 @@ class Layer(nn.Module):
         if bias is None and torch.compiler.is_exporting():
             return self._attend_exported(query, keys, values)
         queries, keys, values = (
-            rows.reshape(-1, self.n_heads, query.shape[1] // self.n_heads)
-            for rows in (query, keys, values)
+            rows.reshape(*rows.shape[:2], self.n_heads, -1) for rows in (query, keys, values)
         )
-        scores = queries.transpose(0, 1) @ keys.permute(1, 2, 0)
+        scores = queries.transpose(1, 2) @ keys.permute(0, 2, 3, 1)
         weights = torch.softmax(scores if bias is None else scores + bias, dim=-1)
-        return (weights @ values.transpose(0, 1)).transpose(0, 1).reshape(query.shape)
+        return (weights @ values.transpose(1, 2)).transpose(1, 2).reshape(query.shape)
 
     def _attend_exported(self, query: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-        batches = tuple(rows[None] for rows in (query, keys, values))
         found: Tensor = torch.onnx.ops.symbolic(
             "com.microsoft::MultiHeadAttention",
-            batches,
+            (query, keys, values),
             {"num_heads": self.n_heads, "scale": 1.0},  # the queries are scaled already
             dtype=query.dtype,
-            shape=(1, *query.shape),
+            shape=query.shape,
             version=1,
         )
-        return found[0]
+        return found
 
     def _feed_forward(self, hidden: Tensor) -> Tensor:
         narrowed: Tensor = self.narrowing(self.activation(self.widening(hidden)))

@@ -1,0 +1,168 @@
+"""`wav2edge bench batching`: several streams in one run of the network, against one by one.
+
+Random weights in float32, at base size and at that of the embedded model. All streams are at the
+same chunk, their left context full. Ways take turns; what is compared is the CPU time of each turn,
+for threads the time on the clock, since they cost what single streams cost.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wav2edge.runtime.pool import StreamPool
+from wav2edge.runtime.recognizer import Recognizer, load
+from wav2edge.runtime.stream import Stream, StreamOptions
+
+from .base_model import keep_bundle, write_checkpoint
+from .conditions import Conditions, options_of
+from .result import Result, spread
+
+Array = NDArray[np.float32]
+
+STREAMS = (1, 2, 4, 8, 16)
+WORKERS = 2
+_FILLED = 1.5  # of the left context, pushed before anything is timed
+_WAYS = ("alone", "together", "threads")
+
+
+@dataclass
+class _Set:
+    """As many streams of each way, and what their turns took."""
+
+    n_streams: int
+    streams: dict[str, list[Stream]]
+    cpu_s: dict[str, list[float]]
+    wall_s: dict[str, list[float]]
+
+    @classmethod
+    def of(cls, warm: Stream, n_streams: int) -> "_Set":
+        """Copy a stream whose left context is full."""
+        streams = {way: [warm.copy() for _ in range(n_streams)] for way in _WAYS}
+        return cls(n_streams, streams, {way: [] for way in _WAYS}, {way: [] for way in _WAYS})
+
+    def turn(self, way: str, chunk: Array, *, timed: bool) -> None:
+        """Push a chunk to every stream of a way."""
+        streams = self.streams[way]
+        cpu_s, wall_s = time.process_time(), time.perf_counter()
+        if way == "alone":
+            for stream in streams:
+                stream.push(chunk)
+        else:
+            pool = StreamPool(workers=WORKERS if way == "threads" else None)
+            pool.push(dict.fromkeys(streams, chunk))
+        if timed:
+            self.cpu_s[way].append(time.process_time() - cpu_s)
+            self.wall_s[way].append(time.perf_counter() - wall_s)
+
+
+def measure(
+    cache: Path, *, rounds: int = 7, report: Callable[[str], None] = lambda _: None
+) -> Result:
+    """Time 1 to 16 streams each way.
+
+    Args:
+        cache: A folder for models, which git ignores.
+        rounds: Turns of each way and number.
+        report: Told what is being done.
+    """
+    options = StreamOptions()
+    found: dict[str, list[float]] = {}
+    conditions: Conditions | None = None
+    for size in ("base", "embedded"):
+        recognizer = load(_bundle(cache, size, report), decoder="greedy")
+        conditions = conditions or Conditions.now(
+            recognizer,
+            threads=1,
+            options={
+                "stream": options_of(recognizer.stream(options).options),
+                "rounds": rounds,
+                "workers": WORKERS,
+                "sizes": "base, and embedded: random weights in float32 at the embedded sizes",
+            },
+            audio={"what": "noise, one chunk a turn"},
+        )
+        for one in _sets(recognizer, options, rounds, report):
+            found |= _figures(size, one)
+    assert conditions is not None
+    return Result(
+        "batching",
+        conditions.ended(),
+        {name: spread(values) for name, values in found.items()},
+        {name: _meaning(name) for name in found},
+    )
+
+
+def _bundle(cache: Path, size: str, report: Callable[[str], None]) -> Path:
+    """Return a float32 bundle with random weights; what is missing is made."""
+    checkpoint = cache / ("checkpoint" if size == "base" else "checkpoint-embedded-size")
+    if not (checkpoint / "vocab.json").is_file():
+        report(f"making a checkpoint with random weights, {size} size")
+        if size == "base":
+            write_checkpoint(checkpoint)
+        else:
+            from wav2edge.training.network import save_checkpoint, small_model
+
+            save_checkpoint(small_model(0).eval(), checkpoint)
+    bundle = cache / ("bundle-float32" if size == "base" else "bundle-embedded-size-float32")
+    keep_bundle(checkpoint, bundle, report, precision="float32")
+    return bundle
+
+
+def _sets(
+    recognizer: Recognizer,
+    options: StreamOptions,
+    rounds: int,
+    report: Callable[[str], None],
+) -> list[_Set]:
+    rng = np.random.default_rng(0)
+    warm = recognizer.stream(options)
+    n_chunk = round(warm.options.chunk_ms * warm.rate_hz / 1000)
+
+    def noise(n_samples: int) -> Array:
+        return (0.1 * rng.standard_normal(n_samples)).astype(np.float32)
+
+    n_warm = 2 + round(_FILLED * warm.options.left_ms / warm.options.chunk_ms)
+    warm.push(noise(n_warm * n_chunk))
+    sets = [_Set.of(warm, n) for n in STREAMS]
+    for number in range(rounds + 1):  # the first one moves what the copies still share
+        report(f"{recognizer.bundle.manifest.name}: round {number} of {rounds}")
+        for one in sets:
+            chunk = noise(n_chunk)
+            for way in _rotated(_WAYS, number):
+                one.turn(way, chunk, timed=number > 0)
+    return sets
+
+
+def _rotated(ways: Sequence[str], number: int) -> Sequence[str]:
+    """Let another way begin each time."""
+    first = number % len(ways)
+    return (*ways[first:], *ways[:first])
+
+
+def _figures(size: str, one: _Set) -> dict[str, list[float]]:
+    n, label = one.n_streams, f"{size}_{one.n_streams}"
+    alone, together = one.cpu_s["alone"], one.cpu_s["together"]
+    clock, threads = one.wall_s["alone"], one.wall_s["threads"]
+    return {
+        f"{label}_alone_cpu_ms": [1000 * seconds / n for seconds in alone],
+        f"{label}_together_cpu_ms": [1000 * seconds / n for seconds in together],
+        f"{label}_together_gain": [a / b for a, b in zip(alone, together, strict=True)],
+        f"{label}_threads_gain": [a / b for a, b in zip(clock, threads, strict=True)],
+    }
+
+
+def _meaning(name: str) -> str:
+    size, n, *what = name.split("_")
+    return (
+        f"{size} size, {n} streams: "
+        + {
+            "alone_cpu_ms": "CPU time of a step of one stream, pushed one by one",
+            "together_cpu_ms": "the same, in one run of the network",
+            "together_gain": "CPU time of one by one over that of one run",
+            "threads_gain": f"time on the clock of one by one over that of {WORKERS} threads",
+        }["_".join(what)]
+    )
