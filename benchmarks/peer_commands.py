@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from .base_model import BaseModel
     from .clips import Clip
 
+_PARTS = ("start", "cost", "live", "parity")
+
 
 def add_parsers(kinds: Kinds) -> None:
     """Add `peers`."""
@@ -24,7 +26,9 @@ def add_parsers(kinds: Kinds) -> None:
     )
     one.add_argument("--checkpoint", type=Path, metavar="DIR", help="in the layout of transformers")
     one.add_argument("--peers", metavar="NAME,NAME", help="only these")
-    one.add_argument("--parts", default="start,cost,parity", help="default: start,cost,parity")
+    one.add_argument(
+        "--parts", metavar="PART,PART", default=",".join(_PARTS), help="default: all of them"
+    )
     one.add_argument("--only", metavar="MODEL", help="base, or the checkpoint's name: only this")
     one.add_argument("--lengths", default="10,30", metavar="S,S", help="default: 10,30")
     one.add_argument("--starts", type=int, default=5, metavar="N", help="default: 5")

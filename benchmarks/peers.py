@@ -35,7 +35,7 @@ Report = Callable[[str], None]
 
 BASE = "base"
 """The model whose weights are random: no text of it is compared."""
-PARTS = ("start", "cost", "parity")
+PARTS = ("start", "cost", "live", "parity")
 FIRST_S, LONGEST_S = 3.0, 30.0
 _RATE_HZ = 16_000
 _UNSEEN_S, _UNSEEN_STEP_S = 4.0, 0.06
@@ -146,7 +146,7 @@ def measure(
             _sit_down(field, PeerModels(files, cache / f"models-{model}", report), cache, options)
             if "start" in options.parts:
                 _starts(field, folder, options)
-            if {"cost", "parity"} & set(options.parts):
+            if {"cost", "live", "parity"} & set(options.parts):
                 parity = "parity" in options.parts and model != BASE
                 _alive(field, folder, options, list(clips or find_clips([])) if parity else [])
     series, told = merged(measured, before)
@@ -199,6 +199,7 @@ def _alive(field: Field, folder: Path, options: PeersOptions, clips: Sequence[Cl
         if "cost" in options.parts:
             for length_s in options.lengths_s:
                 _costs(field, peers, folder, options, length_s)
+        if "live" in options.parts:
             _live_costs(field, peers, folder, options)
         if clips:
             _texts(field, peers, folder, clips)
