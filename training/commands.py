@@ -262,14 +262,14 @@ def _add_budget(parser: argparse.ArgumentParser) -> None:
 
 def _train(kind: str, arguments: argparse.Namespace) -> int:
     from . import launch
-    from .trainer import TrainingStopped
 
     first = int(os.environ.get("RANK", "0")) == 0
     try:
         getattr(launch, kind)(arguments, _say if first else _nothing)
-    except TrainingStopped as stopped:
+    except KeyboardInterrupt as stopped:
         if first:
-            print(f"wav2edge: {stopped}; the same command goes on", file=sys.stderr)
+            what = str(stopped) or "stopped between two saves"
+            print(f"wav2edge: {what}; the same command goes on", file=sys.stderr)
         return 130
     if first:
         print(f"{arguments.out}: the run is over, its checkpoint written")
