@@ -155,7 +155,15 @@ class PeerModels:
             self._report(f"a model for OpenVINO, {kind}")
             draft = path.with_name(f"draft-{kind}.xml")
             plain = self._files.plain_float32.absolute()
-            command = [python, "-I", _OPENVINO, plain, draft, kind, *self._calibration()]
+            command: list[str | Path] = [
+                python,
+                "-I",
+                _OPENVINO,
+                plain,
+                draft,
+                kind,
+                *self._calibration(),
+            ]
             run(command, limit_s=_QUANTIZER_LIMIT_S)
             draft.with_suffix(".bin").replace(path.with_suffix(".bin"))
             draft.replace(path)
@@ -204,7 +212,7 @@ def by_lengths(whole: "onnx.ModelProto", *, do_normalize: bool) -> "onnx.ModelPr
     nodes = [*before, *graph.node, after]
     del graph.node[:], graph.input[:], graph.output[:]
     graph.node.extend(nodes)
-    graph.initializer.append(numpy_helper.from_array(np.float32(1e-5), "scale_epsilon"))
+    graph.initializer.append(numpy_helper.from_array(np.array(1e-5, np.float32), "scale_epsilon"))
     graph.input.append(
         helper.make_tensor_value_info("input_values", TensorProto.FLOAT, ["batch", "samples"])
     )
