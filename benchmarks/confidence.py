@@ -88,7 +88,7 @@ def measure(
     conditions = Conditions.now(
         recognizer,
         threads=1,
-        options={**options_of(options), "language_model": words is not None},
+        options={**options_of(options), "language_model": None if model is None else model.name},
         audio={name: len(rows) for name, rows in heard.items()},
     )
     judged: dict[tuple[str, str], list[Judged]] = {}
