@@ -210,7 +210,7 @@ def _beside(places: Sequence[tuple[float, float]], names: Sequence[str], right: 
         left = min(a + 5, right - width)
         row = (row + 1) % 3 if left < taken_to else 0
         taken_to = left + width + 4
-        parts.append(_text(left, b - 7 - 13 * row, name, anchor="start"))
+        parts.append(_text(left, b - 7 - 13 * row, name, anchor="start", kind="name"))
     return parts
 
 

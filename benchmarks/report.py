@@ -28,6 +28,7 @@ p { margin: 4px 0 12px; } .soft, figcaption, summary { color: var(--soft); }
 figure { margin: 0; } figcaption { margin-bottom: 4px; font-size: 14px; }
 svg { width: 100%; height: auto; display: block; }
 svg text { font-size: 12px; } .ink { fill: var(--ink); } .label { fill: var(--soft); }
+.name { paint-order: stroke; stroke: var(--page); stroke-width: 4px; }
 .grid { stroke: var(--grid); } .axis { stroke: var(--axis); fill: none; }
 .line { fill: none; stroke-width: 2; }
 .scroll { overflow-x: auto; margin-top: 14px; }
