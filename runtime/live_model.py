@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .acoustic import AcousticModel, AcousticState, StepRequest, Steps
-from .bundle import MODEL, TOKENS
+from .bundle import MODEL, TOKENS, WEIGHTS
 from .endpoint import FLOOR_DB
 from .errors import OptionsError
 from .events import Event
@@ -112,7 +112,7 @@ class LiveModel:
         """What decodes, in words."""
         self.has_vad = vad is not None
         files = acoustic.bundle.manifest.files
-        identity = files[MODEL].sha256 + files[TOKENS].sha256
+        identity = "".join(files[name].sha256 for name in (MODEL, WEIGHTS, TOKENS) if name in files)
         self.model_sha256 = hashlib.sha256(identity.encode()).hexdigest()
         """Of what the bundle's files contain, wherever they lie."""
         self._hop_s = geometry.duration_ms(1) / 1000
