@@ -261,8 +261,11 @@ def _add_budget(parser: argparse.ArgumentParser) -> None:
 
 
 def _train(kind: str, arguments: argparse.Namespace) -> int:
+    from transformers.utils.logging import disable_progress_bar
+
     from . import launch
 
+    disable_progress_bar()  # one for each file that is read or written
     first = int(os.environ.get("RANK", "0")) == 0
     try:
         getattr(launch, kind)(arguments, _say if first else _nothing)

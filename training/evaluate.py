@@ -99,9 +99,12 @@ class CheckpointModel:
             StartError: It is no CTC checkpoint.
             StartNotFoundError: A file of it is missing.
         """
+        from transformers.utils.logging import disable_progress_bar
+
         from . import finetuning
         from .spelling import read_spelling
 
+        disable_progress_bar()
         spelling = read_spelling(str(folder))
         objective = finetuning.from_checkpoint(
             str(folder), spelling, new_head=False, needs_head=True

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers.utils.logging import disable_progress_bar
 
 from . import finetuning
 from .conditions import noise_conditions
@@ -110,7 +109,6 @@ def _run(
     ranks: Ranks,
     report: Report,
 ) -> None:
-    disable_progress_bar()  # of transformers, one for each file that it writes
     n_frames = finetuning.frames_of(objective.model)
     found = _found(rows, spelling, arguments, n_frames)
     output = Output.under(arguments.out, _settings(arguments, found.recorded))
