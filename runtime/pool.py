@@ -11,6 +11,7 @@ in the same call.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TypeVar
 
 from .acoustic import AcousticModel, StepRequest, Steps
@@ -126,7 +127,7 @@ def together(
     while asked:
         for model, keys in _by_model(asked, models):
             for key, result in zip(keys, model.steps([asked[key] for key in keys]), strict=True):
-                go_on(key, lambda key=key, result=result: work[key].send(result))
+                go_on(key, partial(work[key].send, result))
     return {key: done[key] for key in work}
 
 

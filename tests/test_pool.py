@@ -16,6 +16,8 @@ pytest.importorskip("onnx", reason="onnx is absent: it comes with the extra `exp
 from random_checkpoint import write_checkpoint
 from tiny_bundle import say
 
+from wav2edge.benchmarks import batching
+from wav2edge.benchmarks.result import Result
 from wav2edge.export.checkpoint import load_checkpoint
 from wav2edge.export.convert import manifest_facts
 from wav2edge.export.foreign import silence
@@ -273,3 +275,18 @@ def test_float16_shares_runs_too(bundles: Callable[..., Bundle]) -> None:
             request.state, request.samples, hold_frames=request.hold_frames, left_frames=5
         )
         np.testing.assert_allclose(step.log_probs, alone.log_probs, atol=1e-3, rtol=0)
+
+
+def test_the_benchmark_times_every_way(
+    bundles: Callable[..., Bundle], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Each number of streams has its cost alone and together, and each figure its meaning."""
+    monkeypatch.setattr(batching, "_bundle", lambda *_: bundles("odd").folder)
+    result = batching.measure(tmp_path, rounds=1)
+    assert set(result.figures) == set(result.definitions)
+    for n in batching.STREAMS:
+        alone = result.figures[f"base_{n}_alone_cpu_ms"]
+        assert alone is not None
+        assert alone.median > 0
+    assert Result.from_json(result.to_json()) == Result.from_json(result.to_json())
+    assert "4 streams" in result.definitions["embedded_4_together_gain"]
