@@ -61,8 +61,8 @@ def html(results: Sequence[Result], left_out: Mapping[str, str] | None = None) -
     for section in sections(results):
         body += [f"<h2>{escape(section.title)}</h2>", *_section(section)]
     if left_out:
-        rows = [["benchmark", "why not"], *[list(one) for one in left_out.items()]]
-        body += ["<h2>Not measured</h2>", _table(rows)]
+        told = [f"<li>{escape(what)}: {escape(why)}</li>" for what, why in left_out.items()]
+        body += ["<h2>Not measured</h2>", "<ul>", *told, "</ul>"]
     body.append("<h2>Conditions</h2>")
     for result in results:
         told = escape("\n".join([*result.conditions.lines(), "", *_meanings(result)]))

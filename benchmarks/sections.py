@@ -16,7 +16,6 @@ _LATENCY_ROWS = {
     "word_stable_ms_aware_p50": "a word is stable, ms after its end, p50",
     "speech_end_to_final_ms_p50": "end of speech to final, ms, p50",
     "speech_end_to_final_ms_p95": "the same, p95",
-    "rss_peak_mb": "peak memory, MB",
 }
 
 
@@ -42,13 +41,22 @@ def sections(results: Sequence[Result]) -> list[Section]:
     return found + [_plain(one) for name in by_name if name not in shown for one in by_name[name]]
 
 
-def shown(figure: Figure | None, form: str = ".4g") -> str:
-    """Write a figure for a table: its median, and its extremes where they differ."""
+def shown(figure: Figure | None, form: str = "") -> str:
+    """Write a figure for a table: its median, and its extremes where they differ.
+
+    Args:
+        figure: None is one that could not be measured.
+        form: As `format` takes it; none: four significant digits, and no exponents.
+    """
     if figure is None:
         return "not measured"
+    median, lowest, highest = (
+        format(value, form or (".4g" if abs(value) < 1000 else ".0f"))  # noqa: PLR2004
+        for value in (figure.median, figure.lowest, figure.highest)
+    )
     if figure.n == 1 or figure.lowest == figure.highest:
-        return format(figure.median, form)
-    return f"{figure.median:{form}} ({figure.lowest:{form}} to {figure.highest:{form}})"
+        return median
+    return f"{median} ({lowest} to {highest})"
 
 
 ByName = Mapping[str, Sequence[Result]]
