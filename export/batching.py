@@ -10,6 +10,7 @@ operator: with a mask ONNX Runtime holds all scores at once.
 """
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import onnx
@@ -116,7 +117,7 @@ def _either(node: NodeProto) -> NodeProto:
     return helper.make_node("If", ["is_padded"], list(node.output), name=node.name, **branches)
 
 
-def _node(operator: str, inputs: Sequence[str], output: str, **attributes: object) -> NodeProto:
+def _node(operator: str, inputs: Sequence[str], output: str, **attributes: Any) -> NodeProto:  # noqa: ANN401
     return helper.make_node(operator, inputs, [output], name=output, **attributes)
 
 

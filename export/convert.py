@@ -131,8 +131,8 @@ def _drafted(
     parity, batches = draft.parity.to_dict(), not (draft.policy.is_integer or others)
     if others:
         del parity["stepped"]  # it has no steps
-    precision = {**draft.bundle.manifest.precision, **table}
-    return draft, {"precision": precision, "parity": parity, "batches": batches}
+    described = {**draft.bundle.manifest.precision, **table}
+    return draft, {"precision": described, "parity": parity, "batches": batches}
 
 
 def _drifted(draft: Draft, *, force: bool) -> bool:

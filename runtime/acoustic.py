@@ -183,8 +183,8 @@ class AcousticModel:
                 continue
             # Where nothing will look back, no keys have to come out.
             unkept = n_frames if due.asked.left_frames == 0 else hold
-            left, outside = due.asked.left_frames, self._n_outside(due.state)
-            rows.append(Row(i, features, due.state.left, left, hold, unkept, outside))
+            sees, outside = due.asked.left_frames, self._n_outside(due.state)
+            rows.append(Row(i, features, due.state.left, sees, hold, unkept, outside))
         for group in self._groups(rows):
             for row, log_probs, left in self._contexts(group):
                 due = dues[row.index]

@@ -103,9 +103,9 @@ def test_a_context_on_a_device_is_the_same_value(tiny_bundle: Path) -> None:
     older = []
     for number, left_frames in enumerate([9, 9, 9, 9, None, 9, 3, 0, 9, 9]):
         audio = rng.uniform(0, 0.8, int(rng.integers(80, 900))).astype(np.float32)
-        kept = {"hold_frames": number % 4, "left_frames": left_frames}
-        one, expected = host.step(expected, audio, **kept)
-        other, found = device.step(found, audio, **kept)
+        hold = number % 4
+        one, expected = host.step(expected, audio, hold_frames=hold, left_frames=left_frames)
+        other, found = device.step(found, audio, hold_frames=hold, left_frames=left_frames)
         np.testing.assert_array_equal(one.log_probs, other.log_probs)
         np.testing.assert_array_equal(one.provisional, other.provisional)
         assert isinstance(found.left, DeviceContext)
