@@ -65,12 +65,13 @@ def _reshaped(
     yield _node("Reshape", [name, shape], inner)
 
 
-def with_mask(context: onnx.GraphProto) -> list[ValueInfoProto]:
+def with_mask(context: onnx.GraphProto, kind: int) -> list[ValueInfoProto]:
     """Let each attention of the context leave out keys that are only padding.
 
     Args:
         context: The branch that holds the transformer; changed in place. WavLM's has other
             attention, and stays as it is.
+        kind: Of its numbers, `TensorProto.FLOAT` or `FLOAT16`.
 
     Returns:
         The further input of the whole graph: `present`, float32 `[streams * (l + n)]`, 1 for each
@@ -85,7 +86,7 @@ def with_mask(context: onnx.GraphProto) -> list[ValueInfoProto]:
         if not attentions:
             context.node.extend(_mask(node.input[0]))
         attentions += 1
-        context.node.append(_either(node))
+        context.node.append(_either(node, kind))
     return [_free(PRESENT, [f"{PRESENT}_rows"])] if attentions else []
 
 
@@ -103,7 +104,7 @@ def _mask(query: str) -> list[NodeProto]:
     ]
 
 
-def _either(node: NodeProto) -> NodeProto:
+def _either(node: NodeProto, kind: int) -> NodeProto:
     """Return a node that is the attention without a mask, or with one if something is padded."""
     branches = {}
     for branch, more in (("then", ["", "mask"]), ("else", [])):
@@ -112,12 +113,12 @@ def _either(node: NodeProto) -> NodeProto:
         inner.name = f"{node.name}/{branch}"
         inner.input.extend(more)
         inner.output[:] = [f"{output}/{branch}"]
-        value = helper.make_tensor_value_info(inner.output[0], TensorProto.FLOAT, None)
+        value = helper.make_tensor_value_info(inner.output[0], kind, None)
         branches[f"{branch}_branch"] = helper.make_graph([inner], f"{output}/{branch}", [], [value])
     return helper.make_node("If", ["is_padded"], list(node.output), name=node.name, **branches)
 
 
-def _node(operator: str, inputs: Sequence[str], output: str, **attributes: Any) -> NodeProto:  # noqa: ANN401
+def _node(operator: str, inputs: Sequence[str], output: str, **attributes: Any) -> NodeProto:
     return helper.make_node(operator, inputs, [output], name=output, **attributes)
 
 

@@ -253,11 +253,13 @@ def _join(
         "then_branch": _branch(front, "front", empty, weights),
         "else_branch": _branch(context, "context", empty, weights),
     }
+    is_half = any(tensor.data_type == TensorProto.FLOAT16 for tensor in weights)
+    kind = TensorProto.FLOAT16 if is_half else TensorProto.FLOAT
     inputs = [
         *front.graph.input,
         *context.graph.input,
         # Eight bits scale all that shares a run by its largest value: no streams share one.
-        *(with_mask(branches["else_branch"]) if batched else ()),
+        *(with_mask(branches["else_branch"], kind) if batched else ()),
     ]
     nodes = [
         helper.make_node("Size", ["samples"], ["n_samples"]),
