@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from .base_model import BaseModel
     from .clips import Clip
 
-_PARTS = ("start", "cost", "live", "parity")
+_PARTS = ("start", "cost", "live", "parity", "operators")
 
 
 def add_parsers(kinds: Kinds) -> None:

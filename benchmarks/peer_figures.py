@@ -39,6 +39,8 @@ DEFINITIONS = {
     "character_error": f"edit distance to the text of transformers in float32, over its "
     f"characters (n); at most {AT_PARITY:.0%} is parity",
     "equal_texts": "share of clips with exactly that text",
+    "operator_": "ms per second of audio in the operators of one kind, 10 s at once, from the "
+    "profile of ONNX Runtime or OpenVINO",
     "over_ours": "how many times ours (" + OURS + ") it is, round by round; n 1: by the medians, "
     "where rounds were measured in groups",
     "n": "fresh processes or rounds, everybody in turn",
@@ -116,7 +118,7 @@ def merged(
     for name, said in measured.versions.items():
         if old["peers"].get(name, said) != said:
             _refuse(name, old["peers"][name], said)
-    constant = ("file_mb", "rss_", "character_error", "n_characters", "equal_texts")
+    constant = ("file_mb", "rss_", "operator_", "character_error", "n_characters", "equal_texts")
     for name, values in before.series.items():
         if name in series and not name.startswith(constant):
             series[name] = [*values, *series[name]]
@@ -177,7 +179,27 @@ def table(result: Result) -> list[str]:
         lines += [f"### {model}", "", _HEAD, "| --- |" + " ---: |" * (len(_COLUMNS) + 1), *rows, ""]
         reasons = {name: failed.get(key(model, name)) for name in CONTENDERS}
         lines += [f"- {name} failed, {why}" for name, why in reasons.items() if why is not None]
-        lines += [""]
+        lines += ["", *_operators(result, model), ""]
+    return lines
+
+
+def _operators(result: Result, model: str) -> list[str]:
+    """Say where the time of each goes, its six largest kinds of operators."""
+    lines = []
+    for name in CONTENDERS:
+        spent = {
+            what.removeprefix("operator_").removesuffix("_ms_per_s"): values[0]
+            for what, of, who, values in (
+                (*one.split(" "), values)
+                for one, values in result.series.items()
+                if one.startswith("operator_")
+            )
+            if (of, who) == (model, name)
+        }
+        largest = sorted(spent.items(), key=lambda one: -one[1])[:6]
+        told = ", ".join(f"{kind} {ms:.1f}" for kind, ms in largest)
+        if told:
+            lines.append(f"- {name}, ms per second: {told}; in all {sum(spent.values()):.1f}")
     return lines
 
 

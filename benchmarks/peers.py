@@ -7,6 +7,7 @@ that stay; in each round everybody has a turn. Who cannot be installed, loaded o
 the reason and left out of what follows.
 """
 
+import json
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -18,11 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wav2edge.lm.errors import Wav2EdgeError
+from wav2edge.runtime.bundle import Bundle
 from wav2edge.runtime.recognizer import load
 
 from .base_model import BaseModel
 from .clips import Clip, find_clips, looped
 from .conditions import Conditions, options_of
+from .operators import operator_times
 from .peer_contenders import CONTENDERS, REFERENCE, Contender
 from .peer_figures import DEFINITIONS, Measured, figures, key, merged, refuse_others
 from .peer_models import PeerModels
@@ -35,9 +38,10 @@ Report = Callable[[str], None]
 
 BASE = "base"
 """The model whose weights are random: no text of it is compared."""
-PARTS = ("start", "cost", "live", "parity")
+PARTS = ("start", "cost", "live", "parity", "operators")
 FIRST_S, LONGEST_S = 3.0, 30.0
 _RATE_HZ = 16_000
+_PROFILED_S = 10.0  # as in `operators`
 _UNSEEN_S, _UNSEEN_STEP_S = 4.0, 0.06
 _WINDOW_S = (OPTIONS.left_ms + OPTIONS.chunk_ms + OPTIONS.lookahead_ms) / 1000
 
@@ -146,7 +150,7 @@ def measure(
             _sit_down(field, PeerModels(files, cache / f"models-{model}", report), cache, options)
             if "start" in options.parts:
                 _starts(field, folder, options)
-            if {"cost", "live", "parity"} & set(options.parts):
+            if set(options.parts) - {"start"}:
                 parity = "parity" in options.parts and model != BASE
                 _alive(field, folder, options, list(clips or find_clips([])) if parity else [])
     series, told = merged(measured, before)
@@ -203,6 +207,8 @@ def _alive(field: Field, folder: Path, options: PeersOptions, clips: Sequence[Cl
             _live_costs(field, peers, folder, options)
         if clips:
             _texts(field, peers, folder, clips)
+        if "operators" in options.parts:
+            _operators(field, peers, folder)
 
 
 def _costs(
@@ -243,6 +249,21 @@ def _live(peer: PeerProcess, folder: Path, window: Path, chunk_s: float) -> tupl
     if "stream" not in once.ways:
         return 1000 * once.cpu_s / chunk_s, False
     return 1000 * peer.ask("stream", speech(folder, LONGEST_S)).cpu_s / LONGEST_S, True
+
+
+def _operators(field: Field, peers: Mapping[str, PeerProcess], folder: Path) -> None:
+    """Ask who can tell where the time goes, and ask our own graph."""
+    for name, seat in list(field.seats.items()):
+        with field.trying(name, "operators"):
+            spent: dict[str, float] = {}
+            if seat.contender.peer == "wav2edge":
+                found = operator_times(Bundle.read(seat.job["model"]))
+                spent = {one: ms for one, ms in found.items() if one.startswith("offline")}
+            elif "operators" in peers[name].ask("whole", speech(folder, FIRST_S)).ways:
+                told = json.loads(peers[name].ask("operators", speech(folder, _PROFILED_S)).text)
+                spent = {kind: ms / _PROFILED_S for kind, ms in told.items() if ms}
+            for kind, ms in spent.items():
+                field.measured.series[key(f"operator_{kind}", field.model, name)] = [ms]
 
 
 def _texts(
