@@ -240,7 +240,12 @@ def test_verdicts_leave_out_who_says_something_else() -> None:
     assert lines[0].startswith("base, CPU per second of audio, 10 s: ")
     assert "sherpa-onnx 2.50 (ahead, sherpa-onnx-int8)" in lines[0]
     assert "openvino 0.80 (BEHIND, openvino-float32)" in lines[0]
-    assert lines[-1] == "not at parity, and so no rivals: openvino-int8"
+    closer = {
+        key("character_error", "small", OURS): [0.05],
+        key("n_characters", "small", OURS): [1000.0],
+    }
+    assert "openvino 0.50 (BEHIND, openvino-int8)" in verdicts(result(series | closer))[0]
+    assert lines[-1] == "not at equal parity, and so no rivals: openvino-int8"
 
 
 def test_rounds_are_added_to_a_result_of_the_same_conditions() -> None:
