@@ -61,8 +61,8 @@ def html(results: Sequence[Result], left_out: Mapping[str, str] | None = None) -
     for section in sections(results):
         body += [f"<h2>{escape(section.title)}</h2>", *_section(section)]
     if left_out:
-        told = [f"<li>{escape(what)}: {escape(why)}</li>" for what, why in left_out.items()]
-        body += ["<h2>Not measured</h2>", "<ul>", *told, "</ul>"]
+        items = [f"<li>{escape(what)}: {escape(why)}</li>" for what, why in left_out.items()]
+        body += ["<h2>Not measured</h2>", "<ul>", *items, "</ul>"]
     body.append("<h2>Conditions</h2>")
     for result in results:
         told = escape("\n".join([*result.conditions.lines(), "", *_meanings(result)]))
