@@ -181,8 +181,7 @@ def open_session(
             that one is missing.
         profile: Write how long each operator takes into a file whose path begins like this, until
             `Session.end_profile` is called.
-        in_place: Keep what a stream remembers on the device, and run over it where it lies. None:
-            where the first provider is `cuda`.
+        in_place: A stream's past stays on the device. None: if the first provider is `cuda`.
 
     Raises:
         ModelFormatError: If the file is no ONNX model that this ONNX Runtime can load.
@@ -216,8 +215,7 @@ def open_session(
             "and options, or ask for cpu"
         ) from error
     opened = Session(session, _device(session, asked, options, in_place=in_place))
-    lost = [name for name in asked if name not in opened.providers]
-    if lost:
+    if lost := [name for name in asked if name not in opened.providers]:
         raise ProviderError(
             f"provider {', '.join(lost)} is installed but did not start, {opened.providers[0]} "
             "would have run instead: check its drivers and libraries, or ask for that one"
