@@ -119,14 +119,19 @@ def _add_adaptation(kinds: Kinds) -> None:
         help="where the arms are trained; default: .training/adaptation",
     )
     one.add_argument(
-        "--steps", type=int, default=200, metavar="N", help="of each arm; default: 200"
+        "--steps", type=int, default=100, metavar="N", help="of each arm; default: 100"
+    )
+    one.add_argument(
+        "--without-both",
+        action="store_true",
+        help="leave out the arm that is first trained with everything in sight, then adapted",
     )
     one.add_argument(
         "--seconds",
         type=float,
-        default=90.0,
+        default=45.0,
         metavar="S",
-        help="of each development set, from its beginning; default: 90",
+        help="of each development set, from its beginning; default: 45",
     )
     add_outputs(one, plot=True)
     one.set_defaults(run=_adaptation)
@@ -209,7 +214,8 @@ def _adaptation(arguments: argparse.Namespace) -> int:
 
     check_outputs(arguments)
     at_least(arguments, steps=1, seconds=1)
-    plan = Plan(steps=arguments.steps)
+    arms = Plan.trained[:-1] if arguments.without_both else Plan.trained
+    plan = Plan(steps=arguments.steps, trained=arms)
     train(arguments.checkpoint, arguments.data, arguments.out, plan, progress)
     result = measure(
         plan.arms(arguments.checkpoint, arguments.out),

@@ -36,15 +36,13 @@ class Plan:
     whole: float = 0.25
     """Share of batches that see everything, where streaming is learned."""
     seed: int = 1
+    trained: tuple[str, ...] = (WHOLE, ADAPTED, BOTH)
+    """Arms; the last needs the first."""
 
     def arms(self, checkpoint: Path, out: Path) -> dict[str, Path]:
         """Return the checkpoint folders, the given one first."""
-        return {
-            AS_IS: checkpoint,
-            WHOLE: out / "whole",
-            ADAPTED: out / "adapted",
-            BOTH: out / "whole-adapted",
-        }
+        folders = {WHOLE: "whole", ADAPTED: "adapted", BOTH: "whole-adapted"}
+        return {AS_IS: checkpoint} | {arm: out / folders[arm] for arm in self.trained}
 
     def commands(self, checkpoint: Path, data: Path, out: Path) -> list[list[str]]:
         """Return the command lines of all arms, in order."""
@@ -55,7 +53,7 @@ class Plan:
             f"--steps {self.steps} --batch-s {self.batch_s:g} --rate {self.rate:g} "
             f"--seed {self.seed} --min-s 0.2 --max-s 15 --augment strong --report-steps 10"
         )
-        starts = {WHOLE: checkpoint, ADAPTED: checkpoint, BOTH: arms[WHOLE]}
+        starts = {WHOLE: checkpoint, ADAPTED: checkpoint, BOTH: out / "whole"}
         shares = {WHOLE: "1", ADAPTED: f"{self.whole:g}", BOTH: f"{self.whole:g}"}
         return [
             [
@@ -66,6 +64,7 @@ class Plan:
                 str(arms[arm]),
             ]
             for arm, start in starts.items()
+            if arm in self.trained
         ]
 
 

@@ -137,7 +137,7 @@ def measure(
     data: Path,
     *,
     options: Mapping[str, Any],
-    seconds: float = 90.0,
+    seconds: float = 45.0,
     cache: Path | None = None,
     report: Callable[[str], None] = lambda _: None,
 ) -> Result:

@@ -53,7 +53,7 @@ def test_only_audio_is_hidden(config: str) -> None:
     np.random.seed(0)  # noqa: NPY002  (transformers draws its masks from it)
     lengths = torch.tensor([48_000, 32_000, 5000, 1200, 300])
     shares = []
-    for _ in range(40):
+    for _ in range(12):
         hidden = made.hidden_frames(lengths)
         for row, n in zip(hidden, lengths.tolist(), strict=True):
             for kernel, stride in zip(
@@ -111,9 +111,9 @@ def test_the_task_is_learned() -> None:
     optimizer = torch.optim.AdamW(made.model.parameters(), lr=4e-3)
     torch.manual_seed(0)
     np.random.seed(0)  # noqa: NPY002
-    for step in range(70):
-        made.before_step(Progress(step, 70))
-        loss = made.loss(batch_of([9600] * 8, seed=step), Progress(step, 70), torch.Generator())
+    for step in range(60):
+        made.before_step(Progress(step, 60))
+        loss = made.loss(batch_of([9600] * 8, seed=step), Progress(step, 60), torch.Generator())
         optimizer.zero_grad()
         loss.value.backward()
         optimizer.step()

@@ -131,7 +131,7 @@ def test_training_sees_what_the_device_runs(pairs: Pairs, kind: str, do_normaliz
     both = pairs(kind, do_normalize=do_normalize)
     one, hop = both.device.geometry.receptive_field, both.device.geometry.hop
 
-    @settings(max_examples=12, deadline=None)
+    @settings(max_examples=8, deadline=None)
     @given(
         chunk=st.integers(1, 12),
         look_ahead=st.integers(0, 20),
