@@ -4,6 +4,7 @@ import csv
 import json
 import shutil
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -77,6 +78,8 @@ def test_a_tiny_model_learns_four_utterances(
     scores = json.loads(report.read_text())["sets"]["set"]["greedy"]
     assert (scores["wer"], scores["cer"], scores["words"]) == (0.0, 0.0, 7)
     lines = (trained / "training" / "log.jsonl").read_text().splitlines()
+    if find_spec("tensorboard") is not None:
+        assert list((trained / "training" / "tensorboard").glob("events*"))
     assert json.loads(lines[0])["loss"] > 10 * json.loads(lines[-1])["loss"]
 
 

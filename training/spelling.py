@@ -11,6 +11,7 @@ import json
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ class Spelling:
 
     alphabet: Alphabet
 
-    @property
+    @cached_property
     def token_ids(self) -> dict[str, int]:
         """Token id of every character that can be spelled, the space included."""
         skipped = {self.alphabet.blank_id, self.alphabet.delimiter_id, *self.alphabet.special_ids}
