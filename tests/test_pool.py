@@ -241,7 +241,7 @@ def test_a_bundle_from_before_is_told_apart(tiny_bundle: Path) -> None:
     found = StreamPool(workers=2)
     found.push(audio)
     texts = [events[-2].segment.text for events in found.finish(streams).values()]  # type: ignore[union-attr]
-    assert texts == ["ab c"] * 2
+    assert texts == ["AB C"] * 2
 
 
 def test_what_one_stream_refuses_pushes_none(tiny_bundle: Path) -> None:
