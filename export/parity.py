@@ -123,6 +123,10 @@ class TorchSession:
     def __init__(self, step: StepGraph) -> None:
         self._step = step
 
+    def has_input(self, name: str) -> bool:  # noqa: ARG002  (the session's interface)
+        """Tell that there is no input but those that every graph has."""
+        return False
+
     def run(self, outputs: Sequence[str], feeds: Mapping[str, Array]) -> list[Array]:
         """Run the entry point that has these outputs."""
         inputs = {
