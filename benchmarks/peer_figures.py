@@ -189,8 +189,8 @@ def _operators(result: Result, model: str) -> list[str]:
     for name in CONTENDERS:
         spent = {
             what.removeprefix("operator_").removesuffix("_ms_per_s"): values[0]
-            for what, of, who, values in (
-                (*one.split(" "), values)
+            for what, (of, who), values in (
+                (one.split(" ")[0], one.split(" ")[1:], values)
                 for one, values in result.series.items()
                 if one.startswith("operator_")
             )

@@ -21,7 +21,7 @@ Samples = NDArray[np.float32]
 _FRONT = 4  # convolutions that OpenVINO's own notebook on wav2vec2 had to leave in float
 
 
-def load(job: dict[str, Any]) -> dict[str, Callable[[Samples], Samples]]:
+def load(job: dict[str, Any]) -> dict[str, Callable[[Samples], Samples | str]]:
     """Compile the model for the processor."""
     core = importlib.import_module("openvino").Core()
     hints = {

@@ -20,7 +20,8 @@ def read(numbers: list[str]) -> list[float]:
     """Read numbers that lie side by side."""
     lengths = np.array([len(number) for number in numbers])
     ends = np.cumsum(lengths + 1) - 1
-    return read_decimals(" ".join(numbers).encode(), ends - lengths, ends).tolist()
+    found: list[float] = read_decimals(" ".join(numbers).encode(), ends - lengths, ends).tolist()
+    return found
 
 
 @given(st.lists(NUMBERS, min_size=1, max_size=20))

@@ -225,7 +225,9 @@ def test_a_corrupted_scale_is_not_written(
     It is an error with the figure, and nothing is on the disk.
     """
     real = graph_file._join
-    monkeypatch.setattr(graph_file, "_join", lambda *args: corrupted(real(*args)))
+    monkeypatch.setattr(
+        graph_file, "_join", lambda *args, batched: corrupted(real(*args, batched=batched))
+    )
     clips = sorted((tone_checkpoint / "clips").glob("*.wav"))
     with pytest.raises(ParityError, match=r"agree, expected 98%|character error"):
         export(str(tone_checkpoint), tmp_path / "bundle", verify=clips)

@@ -102,8 +102,9 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
     state = torch.load(folder / "training" / "state.pt", weights_only=True)
     found = {f"model {name}": value for name, value in state["model"].items()}
     found |= {f"average {name}": value for name, value in state["average"].items()}
-    for place, moments in state["optimizer"]["state"].items():
-        found |= {f"optimizer {place} {name}": value for name, value in moments.items()}
+    for which, optimizer in enumerate(state["optimizers"]):
+        for place, moments in optimizer["state"].items():
+            found |= {f"{which} {place} {name}": value for name, value in moments.items()}
     return found
 
 

@@ -19,7 +19,14 @@ import torch
 from wav2edge.training import corpus, ctc
 from wav2edge.training.batches import Batches
 from wav2edge.training.evaluate import digit_strings
-from wav2edge.training.network import TOKEN_IDS, TOKENS, ctc_log_probs, gabor_filters, small_model
+from wav2edge.training.network import (
+    TOKEN_IDS,
+    TOKENS,
+    ctc_log_probs,
+    gabor_filters,
+    log_probs_by_depth,
+    small_model,
+)
 from wav2edge.training.numbers import DIGITS
 from wav2edge.training.schedule import Budget
 from wav2edge.training.voices import RATE_HZ
@@ -66,6 +73,37 @@ def test_without_chunks_it_is_the_model_of_transformers() -> None:
         for i, n in enumerate(lengths):
             alone = torch.log_softmax(model(samples[i : i + 1, :n]).logits[0], dim=-1)
             torch.testing.assert_close(log_probs[i, : int(n_frames[i])], alone, atol=2e-4, rtol=0)
+
+
+def test_rows_learn_what_the_modules_of_transformers_learn() -> None:
+    """The loss and every gradient are those of `transformers`, in float32."""
+    model = small_model(0).eval()  # no dropout, no masks
+    samples = 0.1 * torch.randn(2, 6000)
+    gradients = []
+    for run in (
+        lambda: ctc_log_probs(model, samples, torch.tensor([6000, 6000]))[0],
+        lambda: torch.log_softmax(model(samples).logits, dim=-1),
+    ):
+        model.zero_grad()
+        found: torch.Tensor = run()  # type: ignore[no-untyped-call]
+        found[..., 5].sum().backward()
+        gradients.append({k: v.grad for k, v in model.named_parameters() if v.grad is not None})
+    assert gradients[0].keys() == gradients[1].keys()
+    for name, one in gradients[0].items():
+        scale = float(gradients[1][name].abs().max())
+        torch.testing.assert_close(one, gradients[1][name], atol=2e-4 * scale + 1e-6, rtol=1e-3)
+
+
+def test_a_layer_in_the_middle_is_asked_through_the_same_head() -> None:
+    """After the last layer it says what the end says."""
+    model = small_model(0).eval()
+    samples = 0.1 * torch.randn(1, 6000)
+    with torch.no_grad():
+        found, _ = log_probs_by_depth(model, samples, torch.tensor([6000]), after=8)
+        early, _ = log_probs_by_depth(model, samples, torch.tensor([6000]), after=5)
+    assert torch.equal(found[0], found[1])
+    assert torch.equal(early[1], found[1])
+    assert not torch.allclose(early[0], early[1])
 
 
 @pytest.mark.parametrize(("chunk", "left"), [(6, None), (7, 14)])
@@ -190,7 +228,7 @@ def test_the_embedded_recipe_goes_on(prepared: Path) -> None:
     ctc.train(prepared, budget=Budget(2), seed=1, peak_rate=1e-4, seconds=4.0)
     state = torch.load(prepared / "state.pt", weights_only=True)
     assert state["step"] == 2
-    old = {name: state[name] for name in OLD_STATE}
+    old = {name: state.get(name) for name in OLD_STATE}  # its moments cannot be gone on with
     torch.save(old, prepared / "state.pt")
     trainer = ctc.train(prepared, budget=Budget(3), seed=1, peak_rate=1e-4, seconds=4.0)
     assert trainer.used.step == 3

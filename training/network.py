@@ -18,6 +18,7 @@ from transformers import Wav2Vec2Config, Wav2Vec2ForCTC
 
 from wav2edge.lm.alphabet import Alphabet
 
+from . import rows
 from .spelling import Spelling, write_tokenizer
 
 if TYPE_CHECKING:
@@ -42,8 +43,8 @@ def small_config() -> Wav2Vec2Config:
         hidden_size=256, num_hidden_layers=8, num_attention_heads=4, intermediate_size=1024,
         num_conv_pos_embeddings=31, num_conv_pos_embedding_groups=16,
         mask_time_prob=0.1, mask_time_length=4, mask_feature_prob=0.06, mask_feature_length=24,
-        layerdrop=0.05, hidden_dropout=0.1, attention_dropout=0.0, activation_dropout=0.0,
-        feat_proj_dropout=0.0, final_dropout=0.1, ctc_loss_reduction="mean", ctc_zero_infinity=True,
+        layerdrop=0.02, hidden_dropout=0.0, attention_dropout=0.0, activation_dropout=0.0,
+        feat_proj_dropout=0.0, final_dropout=0.0, ctc_loss_reduction="mean", ctc_zero_infinity=True,
     )  # fmt: skip
 
 
@@ -91,7 +92,8 @@ def ctc_log_probs(
     """Run the model, optionally as if the audio came in chunks.
 
     Args:
-        model: A layer-norm model (`feat_extract_norm="layer"`, `do_stable_layer_norm`).
+        model: A layer-norm model (`feat_extract_norm="layer"`, `do_stable_layer_norm`) without
+            biases in its convolutions.
         samples: float32 `[batch, samples]`.
         n_samples: int64 `[batch]`, the samples that are not padding.
         chunk_frames: A frame sees its own chunk and what came before it, nothing later; None:
@@ -102,8 +104,34 @@ def ctc_log_probs(
         log_probs float32 `[batch, frames, vocabulary]` and int64 `[batch]`, the frames that are not
         padding.
     """
+    found, n_frames = log_probs_by_depth(model, samples, n_samples, chunk_frames, left_frames)
+    return found[-1], n_frames
+
+
+def log_probs_by_depth(
+    model: Wav2Vec2ForCTC,
+    samples: torch.Tensor,
+    n_samples: torch.Tensor,
+    chunk_frames: int | None = None,
+    left_frames: int | None = None,
+    *,
+    after: int | None = None,
+) -> tuple[list[torch.Tensor], torch.Tensor]:
+    """Do as `ctc_log_probs`, and tell what the head makes of a layer in the middle too.
+
+    Args:
+        model: As there.
+        samples: As there.
+        n_samples: As there.
+        chunk_frames: As there.
+        left_frames: As there.
+        after: So many layers; None: only the last is asked.
+
+    Returns:
+        The log-probs of the middle, if it was asked for, and of the end.
+    """
     base = model.wav2vec2
-    hidden, _ = base.feature_projection(base.feature_extractor(samples).transpose(1, 2))
+    hidden = rows.features(base, samples)
     # Private names of transformers: its own forward pass, taken apart, has no public ones.
     n_frames = base._get_feat_extract_output_lengths(cast("torch.LongTensor", n_samples))  # noqa: SLF001
     valid = torch.arange(hidden.shape[1], device=hidden.device) < n_frames[:, None]
@@ -112,11 +140,20 @@ def ctc_log_probs(
     hidden = hidden + _position(base.encoder.pos_conv_embed, hidden, chunk_frames)
     hidden = base.encoder.dropout(hidden)
     mask = _attention_mask(valid, chunk_frames, left_frames)
-    for layer in base.encoder.layers:
+    bias = torch.zeros(mask.shape, device=hidden.device).masked_fill_(~mask, -1e4)
+    bias = bias.to(rows.product_type(hidden.device))
+    found = []
+    for place, layer in enumerate(base.encoder.layers, start=1):
         if not (model.training and torch.rand(()) < model.config.layerdrop):
-            hidden = layer(hidden, attention_mask=mask)
-    logits = model.lm_head(model.dropout(base.encoder.layer_norm(hidden)))
-    return torch.log_softmax(logits.float(), dim=-1), n_frames
+            hidden = rows.layer_output(layer, hidden, bias)
+        if place == after:
+            found.append(_head(model, hidden))
+    return [*found, _head(model, hidden)], n_frames
+
+
+def _head(model: Wav2Vec2ForCTC, hidden: torch.Tensor) -> torch.Tensor:
+    logits = model.lm_head(model.dropout(model.wav2vec2.encoder.layer_norm(hidden)))
+    return torch.log_softmax(logits.float(), dim=-1)
 
 
 def _position(
