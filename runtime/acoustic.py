@@ -56,6 +56,9 @@ STEP_S, LOOK_AHEAD_S, LEFT_S = 20.0, 2.0, 10.0
 # The front's convolutions run over so much audio at a time: their output stays in the cache of the
 # processor, and memory does not grow with the step.
 _SLICE_S = 1.0
+# Bytes of left contexts that a run of several streams gathers: on the host more falls out of the
+# processor's caches, and at base size costs more than sharing the run gains.
+_MOST_ON_HOST, _MOST_ON_DEVICE = 36 << 20, 1 << 32
 
 
 def past_names(n_layers: int) -> tuple[str, ...]:
@@ -216,7 +219,8 @@ class AcousticModel:
             return iter([rows])
         padded = self._session.has_input(PRESENT)
         knows = self.bundle.manifest.knows_the_start
-        return grouped(rows, past=padded, frames=padded and not knows)
+        most = _MOST_ON_DEVICE if self._session.device is not None else _MOST_ON_HOST
+        return grouped(rows, past=padded, frames=padded and not knows, most_bytes=most)
 
     def _contexts(
         self, rows: Sequence[Row]

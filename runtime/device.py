@@ -174,6 +174,11 @@ class DeviceContext:
         return np.stack([value.numpy()[self._first : last] for value in self._block.values])
 
     @property
+    def sizes(self) -> tuple[int, int]:
+        """How many arrays, and channels of each."""
+        return len(self._block.values), self._block.width
+
+    @property
     def nbytes(self) -> int:
         """Bytes of the block it lies in."""
         return len(self._block.values) * self._block.capacity * self._block.width * _BYTES

@@ -96,6 +96,11 @@ class LeftContext:
         return block
 
     @property
+    def sizes(self) -> tuple[int, int]:
+        """How many arrays, and channels of each."""
+        return self._block.rows.shape[0], self._block.rows.shape[2]
+
+    @property
     def nbytes(self) -> int:
         """Bytes of the block it lies in."""
         return self._block.rows.nbytes

@@ -31,9 +31,9 @@ class StreamPool:
     """Pushes streams together.
 
     Args:
-        workers: None: the steps that are due go through the network in one run, which is faster,
-            most of all on GPUs; for models in float32 and float16. A number: so many threads step
-            streams side by side, each on its own, whatever the precision.
+        workers: None: the steps that are due share runs of the network, which costs less the
+            smaller the model and the more of them; for models in float32 and float16. A number: so
+            many threads step streams side by side, each on its own, whatever the precision.
 
     Raises:
         OptionsError: If the number of threads cannot be.

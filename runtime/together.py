@@ -76,22 +76,33 @@ class Row:
         return self.n_outside, self.n_features, self.left.n_frames
 
 
-def grouped(rows: Sequence[Row], *, past: bool, frames: bool) -> Iterator[list[Row]]:
+def grouped(
+    rows: Sequence[Row], *, past: bool, frames: bool, most_bytes: int
+) -> Iterator[list[Row]]:
     """Part rows into runs, longest first.
 
     Args:
         rows: In any order.
         past: Left contexts may be padded.
         frames: Frames may be padded.
+        most_bytes: Of the left contexts that a run gathers.
     """
     group: list[Row] = []
     for row in sorted(rows, key=lambda one: one.lengths, reverse=True):
-        if group and not _fits([*group, row], past=past, frames=frames):
+        n_bytes = (len(group) + 1) * max(_n_bytes(one) for one in (row, *group))
+        fits = _fits([*group, row], past=past, frames=frames) and n_bytes <= most_bytes
+        if group and not fits:
             yield group
             group = []
         group.append(row)
     if group:
         yield group
+
+
+def _n_bytes(row: Row) -> int:
+    """Count what a left context has to copy."""
+    n_arrays, width = row.left.sizes
+    return n_arrays * row.left.n_frames * width * np.dtype(np.float32).itemsize
 
 
 def _fits(rows: Sequence[Row], *, past: bool, frames: bool) -> bool:
