@@ -18,7 +18,7 @@ demo: $(DEMO)/installed  ## transcribe with the embedded model; AUDIO=path takes
 	@$(DEMO)/bin/wav2edge demo $${AUDIO:+"$$AUDIO"}
 
 test: lint voices microphone kenlm pyctcdecode  ## lint, types, tests
-	$(TEST)/bin/pytest
+	OMP_NUM_THREADS=1 $(TEST)/bin/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 docs: $(TEST)/installed  ## the documentation site, into site/
 	$(TEST)/bin/python -m zensical build --strict --clean
