@@ -30,6 +30,7 @@ from wav2edge.runtime.session import open_session
 
 from .clips import find_clips, looped
 from .conditions import Conditions, options_of
+from .environments import environment
 from .result import BenchmarkError, Figure, Result, spread
 
 Frames = NDArray[np.float32]
@@ -270,9 +271,10 @@ class _Peers:
         self._processes: dict[str, subprocess.Popen[str]] = {}
         for name, packages in PEERS.items():
             report(f"environment of {name}")
-            python = _environment(cache / f"venv-{name}", packages)
-            if python is None:
-                print(f"{name} cannot be installed here: not measured", file=sys.stderr)
+            try:
+                python = environment(cache / f"venv-{name}", packages)
+            except BenchmarkError as error:
+                print(f"{name} cannot be installed here, not measured: {error}", file=sys.stderr)
                 continue
             script = Path(__file__).with_name("decoder_peers.py")
             self._processes[name] = subprocess.Popen(  # noqa: S603  (our own script)
@@ -314,20 +316,3 @@ class _Peers:
             )
         answer = json.loads(line)
         return answer["cpu_s"], answer["text"]
-
-
-def _environment(folder: Path, packages: tuple[str, ...]) -> Path | None:
-    """Make an environment if it is not there; return its interpreter, None if that failed."""
-    python = folder / "bin" / "python"
-    done = folder / "installed"
-    if done.is_file():
-        return python
-    commands: tuple[list[str | Path], ...] = (
-        [sys.executable, "-m", "venv", "--clear", folder],
-        [python, "-m", "pip", "install", "--quiet", *packages],
-    )
-    for command in commands:
-        if subprocess.run(command, check=False, capture_output=True).returncode:  # noqa: S603
-            return None
-    done.touch()
-    return python

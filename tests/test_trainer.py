@@ -25,7 +25,7 @@ from wav2edge.training.objective import Batch, Loss, Progress
 from wav2edge.training.output import Output
 from wav2edge.training.ranks import Ranks, joined
 from wav2edge.training.schedule import Budget, Counters, Schedule
-from wav2edge.training.trainer import Options, Trainer, TrainingStopped
+from wav2edge.training.trainer import Options, Trainer, TrainingStopped, optimizers
 
 
 class Line(torch.nn.Module):
@@ -41,6 +41,18 @@ class Line(torch.nn.Module):
         """Return `[batch]`."""
         out: torch.Tensor = self.layer(torch.nn.functional.dropout(samples, 0.3, self.training))
         return out[:, 0]
+
+
+class Deep(Line):
+    """The same behind a matrix that is called as those of a transformer's layers are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = torch.nn.ModuleDict({"layers": torch.nn.ModuleList([torch.nn.Linear(4, 4)])})
+
+    def forward(self, samples: torch.Tensor) -> torch.Tensor:
+        """Return `[batch]`."""
+        return super().forward(samples + self.inner.get_submodule("layers.0")(samples))
 
 
 @dataclass
@@ -84,10 +96,18 @@ class Numbers:
             place += n_ranks
 
 
-def trainer(folder: Path, *, steps: int = 12, seed: int = 1, **changed: object) -> Trainer:
+def trainer(
+    folder: Path, *, steps: int = 12, seed: int = 1, muon: bool = False, **changed: object
+) -> Trainer:
     """A run of a few steps."""
     options = Options(
-        Budget(steps), Schedule(0.05), seed, accumulate=2, precision="float32", report_steps=3
+        Budget(steps),
+        Schedule(0.05),
+        seed,
+        accumulate=2,
+        precision="float32",
+        report_steps=3,
+        muon=muon,
     )
     return Trainer(
         Sums(**changed),  # type: ignore[arg-type]
@@ -108,12 +128,29 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
     return found
 
 
-def test_a_stopped_run_gives_the_same_weights(tmp_path: Path) -> None:
+def test_muon_learns_the_matrices_of_layers_and_nothing_else() -> None:
+    """Every parameter has one optimizer; without Muon all have AdamW."""
+    model = Deep()
+    adamw, muon = optimizers(model, Options(Budget(1), Schedule(0.1), muon=True))
+    taken = [one for group in muon.param_groups for one in group["params"]]
+    assert [id(one) for one in taken] == [id(model.inner.get_parameter("layers.0.weight"))]
+    others = [one for group in adamw.param_groups for one in group["params"]]
+    assert {id(one) for one in [*taken, *others]} == {id(one) for one in model.parameters()}
+    assert len(others) == len(list(model.parameters())) - 1
+    assert len(optimizers(model, Options(Budget(1), Schedule(0.1)))) == 1
+
+
+@pytest.mark.parametrize(("kind", "muon"), [(Line, False), (Deep, True)])
+def test_a_stopped_run_gives_the_same_weights(
+    tmp_path: Path,
+    kind: type[Line],
+    muon: bool,  # noqa: FBT001
+) -> None:
     """Stopped by a signal in step 4 and gone on with: bit-equal to a run that was not stopped."""
-    trainer(tmp_path / "whole").run()
+    trainer(tmp_path / "whole", muon=muon, model=kind()).run()
     with pytest.raises(TrainingStopped, match="after step 5"):
-        trainer(tmp_path / "parts", stop_at=4).run()
-    going_on = trainer(tmp_path / "parts")
+        trainer(tmp_path / "parts", muon=muon, model=kind(), stop_at=4).run()
+    going_on = trainer(tmp_path / "parts", muon=muon, model=kind())
     assert going_on.used.step == 5
     going_on.run()
     whole, parts = weights(tmp_path / "whole"), weights(tmp_path / "parts")

@@ -135,7 +135,7 @@ def _add_evaluate(kinds: "argparse._SubParsersAction[Any]") -> None:
 def _add_embedded(kinds: "argparse._SubParsersAction[Any]") -> None:
     parser = kinds.add_parser(
         "embedded",
-        help="repeat the training of the embedded model",
+        help="train a model of the embedded one's kind",
         description="Train the small model on recordings and synthetic voices, as the model that "
         "comes along was trained.",
     )
