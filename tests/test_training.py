@@ -3,7 +3,10 @@
 import csv
 import gzip
 import json
+import os
 import shutil
+import signal
+import sys
 import zipfile
 from itertools import islice
 from pathlib import Path
@@ -15,10 +18,12 @@ import soundfile
 pytest.importorskip("torch", reason="training needs torch")
 
 import torch
+from torch.utils.data import DataLoader
 
 from wav2edge.training import corpus, ctc
 from wav2edge.training.batches import Batches
 from wav2edge.training.evaluate import digit_strings
+from wav2edge.training.interruption import leave_signals
 from wav2edge.training.network import (
     TOKEN_IDS,
     TOKENS,
@@ -28,6 +33,8 @@ from wav2edge.training.network import (
     small_model,
 )
 from wav2edge.training.numbers import DIGITS
+from wav2edge.training.objective import Batch
+from wav2edge.training.phones import Phones
 from wav2edge.training.schedule import Budget
 from wav2edge.training.voices import RATE_HZ
 
@@ -104,6 +111,70 @@ def test_a_layer_in_the_middle_is_asked_through_the_same_head() -> None:
     assert torch.equal(found[0], found[1])
     assert torch.equal(early[1], found[1])
     assert not torch.allclose(early[0], early[1])
+
+
+def test_phones_are_those_of_the_dictionary() -> None:
+    """Words become sounds; an unknown word makes the utterance unknown, silence is known."""
+    phones = Phones()
+    assert len(phones.names) == 1 + 39
+    spoken = phones.of(["TURN", "A", "LIGHT"])
+    assert spoken is not None
+    assert [phones.names[i] for i in spoken] == ["T", "ER", "N", "EY", "L", "AY", "T"]
+    assert phones.of(["LIGHT", "XQZZT"]) is None
+    assert phones.of([]) == []
+
+
+def test_the_phones_loss_counts_known_utterances_alone() -> None:
+    """It is the CTC loss of the known utterance, whatever stands beside it."""
+    objective = ctc.Chunked(small_model(0))
+    log_probs = torch.log_softmax(torch.randn(2, 30, 40), dim=-1)
+    n_frames = torch.tensor([30, 30])
+    known = [TOKEN_IDS[c] for c in "TWO"]
+    for other in ("XQZZT", "QXZ"):
+        tokens = torch.tensor([*known, *(TOKEN_IDS[c] for c in other)])
+        n_tokens = torch.tensor([len(known), len(other)])
+        batch = Batch(torch.zeros(2, 1), torch.tensor([1, 1]), tokens, n_tokens)
+        found = objective._phone_loss(log_probs, n_frames, batch)
+        wanted = torch.nn.functional.ctc_loss(
+            log_probs[:1].transpose(0, 1),
+            torch.tensor([list(Phones().of(["TWO"]) or ())]),
+            torch.tensor([30]),
+            torch.tensor([2]),
+            reduction="sum",
+        )
+        assert float(found.value) == pytest.approx(float(wanted) / 2, rel=1e-5)
+    assert float(objective._phone_loss(log_probs[1:], n_frames[1:], _only(other)).value) == 0
+
+
+def _only(text: str) -> Batch:
+    tokens = torch.tensor([TOKEN_IDS[c] for c in text])
+    return Batch(torch.zeros(1, 1), torch.tensor([1]), tokens, torch.tensor([len(text)]))
+
+
+def test_eight_bits_while_training_are_near_and_let_gradients_through() -> None:
+    """Rounded products differ, by little, and every weight still gets a gradient."""
+    model = small_model(0).eval()
+    samples = 0.1 * torch.randn(2, 6000)
+    lengths = torch.tensor([6000, 6000])
+    with torch.no_grad():
+        whole = log_probs_by_depth(model, samples, lengths)[0][-1]
+    rounded = log_probs_by_depth(model, samples, lengths, int8=True)[0][-1]
+    assert 1e-5 < float((rounded.detach() - whole).abs().max()) < 0.1
+    rounded[..., 5].sum().backward()
+    assert all(bool(one.grad.abs().any()) for one in model.parameters() if one.grad is not None)
+    assert model.wav2vec2.encoder.layers[0].attention.q_proj.weight.grad is not None
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="processes are told to end there otherwise")
+def test_reading_processes_leave_signals_to_their_parent() -> None:
+    """What `torchrun` or Ctrl-C sends to the whole group does not take batches away."""
+    loader = DataLoader(range(8), batch_size=None, num_workers=1, worker_init_fn=leave_signals)
+    numbers = iter(loader)
+    found = [int(next(numbers))]
+    for process in numbers._workers:
+        os.kill(process.pid, signal.SIGTERM)
+        os.kill(process.pid, signal.SIGINT)
+    assert [*found, *map(int, numbers)] == list(range(8))
 
 
 @pytest.mark.parametrize(("chunk", "left"), [(6, None), (7, 14)])

@@ -27,17 +27,17 @@ EARLY = {
     "sentence": 0.15,
 }
 LATE = {
-    "digit": 0.17,
-    "synthetic-digits": 0.06,
+    "digit": 0.12,
+    "synthetic-digits": 0.04,
     "symbol": 0.05,
-    "synthetic-number": 0.07,
+    "synthetic-number": 0.06,
     "synthetic-spelled": 0.05,
-    "synthetic-command": 0.13,
-    "synthetic-coffee": 0.07,
+    "synthetic-command": 0.15,
+    "synthetic-coffee": 0.08,
     "synthetic-phrase": 0.07,
-    "sentence": 0.19,
-    "read": 0.04,
-    "synthetic-plain": 0.06,
+    "sentence": 0.22,
+    "read": 0.05,
+    "synthetic-plain": 0.07,
     "noise": 0.04,
 }
 # Within a kind of synthetic speech, voice programs take turns by the square root of the hours that

@@ -36,12 +36,12 @@ class Conditions:
 
     def apply(self, samples: Samples, rng: np.random.Generator) -> Samples:
         """Let the utterance be spoken by somebody else, somewhere else, into something else."""
-        if self._happens(0.85, rng):
+        if self._happens(0.7, rng):
             most = 0.2 * self._strength
             samples = augment.change_voice(samples, float(np.exp(rng.uniform(-most, most))))
         before, after = rng.uniform(0.0, 0.5, size=2) * RATE_HZ
         samples = np.pad(samples, (int(before) + 400, int(after) + 400))
-        if self._happens(0.35, rng):
+        if self._happens(0.25, rng):
             samples = augment.reverberate(samples, self._room(rng))
         samples = self._recorded(self._noisy(samples, rng), rng)
         return augment.set_level(samples, rng.uniform(-26, 12))
@@ -64,8 +64,8 @@ class Conditions:
         return bool(rng.random() < chance * self._strength)
 
     def _noisy(self, samples: Samples, rng: np.random.Generator) -> Samples:
-        if self._happens(0.55, rng):
-            return augment.add_noise(samples, self.noise(len(samples), rng), rng.uniform(3, 30))
+        if self._happens(0.42, rng):
+            return augment.add_noise(samples, self.noise(len(samples), rng), rng.uniform(4, 30))
         # No recording is digitally silent.
         hiss = augment.colored_noise(len(samples), 1.0, rng)
         return augment.add_noise(samples, hiss, rng.uniform(35, 60))
@@ -80,7 +80,7 @@ class Conditions:
             samples = augment.tilt(samples, rng.uniform(-0.4, 0.7))
         if self._happens(0.06, rng):
             samples = augment.clip(samples, rng.uniform(0.15, 0.7))
-        if self._happens(0.28, rng):
+        if self._happens(0.2, rng):
             samples = augment.telephone(samples)
             if rng.random() < 0.3:
                 samples = augment.mu_law(samples)

@@ -30,3 +30,9 @@ def stop_asked() -> Iterator[Callable[[], bool]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def leave_signals(_worker: int) -> None:
+    """Leave a reading process to its parent: signals go to both, and the parent handles them."""
+    for one in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(one, signal.SIG_IGN)

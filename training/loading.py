@@ -5,7 +5,6 @@ was stopped goes on with the batch that it had not heard.
 """
 
 import csv
-import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
@@ -21,6 +20,7 @@ from wav2edge.runtime.errors import AudioError
 
 from .augment import standardise
 from .corpus import read_recording
+from .interruption import leave_signals
 from .manifest import Recorded
 from .objective import Batch
 from .spelling import Spelling
@@ -92,7 +92,7 @@ class Recordings:
             sampler=_Plan(self, n_taken, rank, n_ranks),
             num_workers=self.workers,
             prefetch_factor=4 if self.workers else None,
-            worker_init_fn=_leave_signals,
+            worker_init_fn=leave_signals,
         )
         for batch in loader:
             if batch is not None:
@@ -184,9 +184,3 @@ class _Spoken(Dataset[Batch | None]):
 
     def __getitem__(self, place: _Place) -> Batch | None:
         return self._source.make(*place)
-
-
-def _leave_signals(_: int) -> None:
-    """A worker ends when its parent does, not by the Ctrl-C that its parent handles."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -108,7 +108,7 @@ def ctc_log_probs(
     return found[-1], n_frames
 
 
-def log_probs_by_depth(
+def log_probs_by_depth(  # noqa: PLR0913  (what the layers are asked is one thing)
     model: Wav2Vec2ForCTC,
     samples: torch.Tensor,
     n_samples: torch.Tensor,
@@ -116,8 +116,10 @@ def log_probs_by_depth(
     left_frames: int | None = None,
     *,
     after: int | None = None,
+    middle_head: torch.nn.Module | None = None,
+    int8: bool = False,
 ) -> tuple[list[torch.Tensor], torch.Tensor]:
-    """Do as `ctc_log_probs`, and tell what the head makes of a layer in the middle too.
+    """Do as `ctc_log_probs`, and tell what a head makes of a layer in the middle too.
 
     Args:
         model: As there.
@@ -126,12 +128,14 @@ def log_probs_by_depth(
         chunk_frames: As there.
         left_frames: As there.
         after: So many layers; None: only the last is asked.
+        middle_head: That is asked there; None: the model's own.
+        int8: Round what the transformer multiplies, as an export in eight bits does.
 
     Returns:
         The log-probs of the middle, if it was asked for, and of the end.
     """
     base = model.wav2vec2
-    hidden = rows.features(base, samples)
+    hidden = rows.features(base, samples, int8=int8)
     # Private names of transformers: its own forward pass, taken apart, has no public ones.
     n_frames = base._get_feat_extract_output_lengths(cast("torch.LongTensor", n_samples))  # noqa: SLF001
     valid = torch.arange(hidden.shape[1], device=hidden.device) < n_frames[:, None]
@@ -145,14 +149,14 @@ def log_probs_by_depth(
     found = []
     for place, layer in enumerate(base.encoder.layers, start=1):
         if not (model.training and torch.rand(()) < model.config.layerdrop):
-            hidden = rows.layer_output(layer, hidden, bias)
+            hidden = rows.layer_output(layer, hidden, bias, int8=int8)
         if place == after:
-            found.append(_head(model, hidden))
-    return [*found, _head(model, hidden)], n_frames
+            found.append(_head(model, hidden, middle_head or model.lm_head))
+    return [*found, _head(model, hidden, model.lm_head)], n_frames
 
 
-def _head(model: Wav2Vec2ForCTC, hidden: torch.Tensor) -> torch.Tensor:
-    logits = model.lm_head(model.dropout(model.wav2vec2.encoder.layer_norm(hidden)))
+def _head(model: Wav2Vec2ForCTC, hidden: torch.Tensor, head: torch.nn.Module) -> torch.Tensor:
+    logits = head(model.dropout(model.wav2vec2.encoder.layer_norm(hidden)))
     return torch.log_softmax(logits.float(), dim=-1)
 
 
