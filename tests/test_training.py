@@ -8,8 +8,10 @@ import shutil
 import signal
 import sys
 import zipfile
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +20,7 @@ import soundfile
 pytest.importorskip("torch", reason="training needs torch")
 
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, IterableDataset
 
 from wav2edge.training import corpus, ctc
 from wav2edge.training.batches import Batches
@@ -165,11 +167,16 @@ def test_eight_bits_while_training_are_near_and_let_gradients_through() -> None:
     assert model.wav2vec2.encoder.layers[0].attention.q_proj.weight.grad is not None
 
 
+class _Eight(IterableDataset[int]):
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(8))
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="processes are told to end there otherwise")
 def test_reading_processes_leave_signals_to_their_parent() -> None:
     """What `torchrun` or Ctrl-C sends to the whole group does not take batches away."""
-    loader = DataLoader(range(8), batch_size=None, num_workers=1, worker_init_fn=leave_signals)
-    numbers = iter(loader)
+    loader = DataLoader(_Eight(), batch_size=None, num_workers=1, worker_init_fn=leave_signals)
+    numbers: Any = iter(loader)
     found = [int(next(numbers))]
     for process in numbers._workers:
         os.kill(process.pid, signal.SIGTERM)
