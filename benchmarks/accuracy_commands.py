@@ -9,13 +9,13 @@ from wav2edge.runtime.decoding_arguments import add_decoding, decoding_of
 from .command_line import (
     Kinds,
     add_data,
-    add_model,
     add_outputs,
     add_runtime,
     at_least,
     check_outputs,
     load,
     progress,
+    sessions,
     tell,
     write_out,
 )
@@ -30,7 +30,7 @@ def add_parsers(kinds: Kinds) -> None:
         description="Recorded commands, read books and noise against phrases that a home assistant "
         "knows, over the threshold; digit strings with phrases and without; cost.",
     )
-    add_model(one)
+    add_runtime(one)
     add_data(one)
     one.add_argument("--phrases", type=Path, metavar="FILE", help="default: a home assistant's")
     add_outputs(one, plot=True)
@@ -40,7 +40,7 @@ def add_parsers(kinds: Kinds) -> None:
         help="whether confidences tell right words from wrong ones",
         description="Words of greedy decoding and of the beam search on the development sets.",
     )
-    add_model(one)
+    add_runtime(one)
     add_data(one)
     one.add_argument("--lm", type=Path, metavar="FILE", help="a language model for the beam search")
     one.add_argument("--sets", nargs="+", default=[], metavar="SET", help="default: all")
@@ -51,7 +51,7 @@ def add_parsers(kinds: Kinds) -> None:
         help="hotwords over their boost: how many are heard, and what it costs the other words",
         description="Of every development set the rarest words are the hotwords, one list a set.",
     )
-    add_model(one)
+    add_runtime(one)
     add_data(one)
     one.add_argument("--lm", metavar="FILE", help="default: the bundle's own, if it has one")
     add_outputs(one)
@@ -139,23 +139,18 @@ def _add_adaptation(kinds: Kinds) -> None:
 
 
 def _accuracy(arguments: argparse.Namespace) -> int:
-    from wav2edge.runtime.recognizer import load as load_bundle
-
     from . import accuracy, decodings
 
     data, compared, threads = arguments.data, arguments.decoders, arguments.threads
     if compared is not None:
         names, lm = compared.split(","), arguments.lm and Path(arguments.lm)
-        result = decodings.measure(load(arguments), data, names, lm=lm, report=progress)
+        result = decodings.measure(
+            load(arguments), data, names, lm=lm, threads=threads, report=progress
+        )
         table = decodings.table
     else:
         check_outputs(arguments)
-        recognizer = load_bundle(
-            arguments.model,
-            threads=threads,
-            provider=arguments.provider.split(","),
-            **decoding_of(arguments),
-        )
+        recognizer = sessions(arguments).load(arguments.model, **decoding_of(arguments))
         result = accuracy.measure(recognizer, data, threads=threads, report=progress)
         table = accuracy.table
     status = tell(result, arguments)
@@ -167,7 +162,8 @@ def _phrases(arguments: argparse.Namespace) -> int:
     from .phrases import HOME, measure
 
     phrases = arguments.phrases if arguments.phrases is not None else HOME
-    result = measure(load(arguments), arguments.data, phrases=phrases, report=progress)
+    data, how = arguments.data, sessions(arguments)
+    result = measure(load(arguments), data, phrases=phrases, sessions=how, report=progress)
     return tell(result, arguments)
 
 
@@ -175,7 +171,12 @@ def _confidence(arguments: argparse.Namespace) -> int:
     from .confidence import measure, table
 
     result = measure(
-        load(arguments), arguments.data, model=arguments.lm, sets=arguments.sets, report=progress
+        load(arguments),
+        arguments.data,
+        model=arguments.lm,
+        sets=arguments.sets,
+        sessions=sessions(arguments),
+        report=progress,
     )
     status = tell(result, arguments)
     print("", *table(result), sep="\n")
@@ -183,13 +184,13 @@ def _confidence(arguments: argparse.Namespace) -> int:
 
 
 def _hotwords(arguments: argparse.Namespace) -> int:
-    from wav2edge.runtime.recognizer import load as load_bundle
-
     from .decodings import hotword_table, measure_hotwords
 
     check_outputs(arguments)
-    recognizer = load_bundle(arguments.model, lm=arguments.lm)
-    result = measure_hotwords(recognizer, arguments.data, report=progress)
+    recognizer = sessions(arguments).load(arguments.model, lm=arguments.lm)
+    result = measure_hotwords(
+        recognizer, arguments.data, threads=arguments.threads, report=progress
+    )
     status = tell(result, arguments)
     print("", *hotword_table(result), sep="\n")
     return status

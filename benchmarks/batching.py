@@ -1,8 +1,8 @@
 """`wav2edge bench batching`: several streams in one run of the network, against one by one.
 
-Random weights in float32, at base size and at that of the embedded model. All streams are at the
-same chunk, their left context full. Ways take turns; what is compared is the CPU time of each turn,
-for threads the time on the clock, since they cost what single streams cost.
+Random weights in float32, at base size and at that of the embedded model; or a bundle. All streams
+are at the same chunk, their left context full. Ways take turns; what is compared is the CPU time of
+each turn, for threads the time on the clock, since they cost what single streams cost.
 """
 
 import time
@@ -14,17 +14,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wav2edge.runtime.pool import StreamPool
-from wav2edge.runtime.recognizer import Recognizer, load
+from wav2edge.runtime.recognizer import Recognizer
 from wav2edge.runtime.stream import Stream, StreamOptions
+from wav2edge.runtime.together import check_together
 
 from .base_model import keep_bundle, write_checkpoint
 from .conditions import Conditions, options_of
 from .result import Result, spread
+from .sessions import ONE_THREAD, Sessions
 
 Array = NDArray[np.float32]
 
 STREAMS = (1, 2, 4, 8, 16)
 WORKERS = 2
+MODEL = "model"
+"""What figures call a bundle that is named."""
+_SIZES = "base, and embedded: random weights in float32 at the embedded sizes"
 _FILLED = 1.5  # of the left context, pushed before anything is timed
 _WAYS = ("alone", "together", "threads")
 
@@ -60,28 +65,40 @@ class _Set:
 
 
 def measure(
-    cache: Path, *, rounds: int = 7, report: Callable[[str], None] = lambda _: None
+    cache: Path,
+    *,
+    model: str | None = None,
+    rounds: int = 7,
+    sessions: Sessions = ONE_THREAD,
+    report: Callable[[str], None] = lambda _: None,
 ) -> Result:
     """Time 1 to 16 streams each way.
 
     Args:
         cache: A folder for models, which git ignores.
+        model: A bundle in float32 or float16 to measure instead; None: random weights.
         rounds: Turns of each way and number.
+        sessions: Opens them.
         report: Told what is being done.
+
+    Raises:
+        BatchError: If streams of the bundle cannot share a run.
     """
     options = StreamOptions()
     found: dict[str, list[float]] = {}
     conditions: Conditions | None = None
-    for size in ("base", "embedded"):
-        recognizer = load(_bundle(cache, size, report), decoder="greedy")
+    for size in ("base", "embedded") if model is None else (MODEL,):
+        bundle = _bundle(cache, size, report) if model is None else model
+        recognizer = sessions.load(bundle, decoder="greedy")
+        check_together(recognizer.bundle.manifest)
         conditions = conditions or Conditions.now(
             recognizer,
-            threads=1,
+            threads=sessions.threads,
             options={
                 "stream": options_of(recognizer.stream(options).options),
                 "rounds": rounds,
                 "workers": WORKERS,
-                "sizes": "base, and embedded: random weights in float32 at the embedded sizes",
+                "sizes": _SIZES if model is None else "model: the bundle",
             },
             audio={"what": "noise, one chunk a turn"},
         )

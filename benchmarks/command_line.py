@@ -3,29 +3,50 @@
 import argparse
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TypeAlias
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from wav2edge.runtime.recognizer import Recognizer
     from wav2edge.runtime.stream import StreamOptions
 
     from .clips import Clip
     from .result import Result
+    from .sessions import Sessions
 
 Kinds: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001  (no public name)
 """What takes sub-commands."""
 
 
-def add_model(parser: argparse.ArgumentParser) -> None:
+def add_model(parser: argparse.ArgumentParser, *, default: str = "the embedded model") -> None:
     """Add `--model`."""
-    parser.add_argument("--model", metavar="BUNDLE", help="default: the embedded model")
+    parser.add_argument("--model", metavar="BUNDLE", help=f"default: {default}")
 
 
 def add_runtime(parser: argparse.ArgumentParser) -> None:
     """Add `--model`, `--threads` and `--provider`."""
     add_model(parser)
-    parser.add_argument("--threads", type=int, default=1, metavar="N", help="default: 1")
+    add_sessions(parser)
+
+
+def add_sessions(parser: argparse.ArgumentParser) -> None:
+    """Add `--threads` and `--provider`; `sessions` reads them."""
+    add_threads(parser)
+    add_provider(parser)
+
+
+def add_threads(parser: argparse.ArgumentParser) -> None:
+    """Add `--threads`."""
+    parser.add_argument(
+        "--threads", type=int, default=1, metavar="N", help="of one run of a model; default: 1"
+    )
+
+
+def add_provider(parser: argparse.ArgumentParser) -> None:
+    """Add `--provider`."""
     parser.add_argument(
         "--provider",
         default="cpu",
@@ -133,12 +154,22 @@ def stream_options(text: str) -> "str | StreamOptions":
 
 
 def load(arguments: argparse.Namespace) -> "Recognizer":
-    """Load the model that was named, with the threads and the provider, where they can be."""
-    from wav2edge.runtime.recognizer import load as load_bundle
-
+    """Load the model that was named, with the threads and the provider."""
     check_outputs(arguments)
-    threads, provider = getattr(arguments, "threads", 1), getattr(arguments, "provider", "cpu")
-    return load_bundle(arguments.model, threads=threads, provider=provider.split(","))
+    return sessions(arguments).load(arguments.model)
+
+
+def sessions(arguments: argparse.Namespace) -> "Sessions":
+    """Return what opens models with the threads and the provider that were named."""
+    from .sessions import Sessions
+
+    return Sessions(getattr(arguments, "threads", 1), tuple(arguments.provider.split(",")))
+
+
+def opener(arguments: argparse.Namespace) -> "Callable[[float], Recognizer]":
+    """Return what loads the model that was named with another number of threads."""
+    how, model = sessions(arguments), arguments.model
+    return lambda threads: replace(how, threads=int(threads)).load(model)
 
 
 def clips(arguments: argparse.Namespace) -> "list[Clip]":

@@ -18,13 +18,12 @@ from wav2edge.lm.decoder import Decoder, S
 from wav2edge.lm.fusion import BeamOptions
 from wav2edge.lm.greedy import GreedyDecoder, SpokenWord
 from wav2edge.lm.ngram import load_language_model
-from wav2edge.runtime.acoustic import AcousticModel
 from wav2edge.runtime.recognizer import Recognizer
-from wav2edge.runtime.session import open_session
 from wav2edge.training.evaluate import development_sets
 
 from .conditions import Conditions, options_of
 from .result import BenchmarkError, Figure, Result, spread
+from .sessions import ONE_THREAD, Sessions
 
 Frames = NDArray[np.float32]
 
@@ -56,6 +55,7 @@ def measure(
     *,
     model: Path | None = None,
     sets: Sequence[str] = (),
+    sessions: Sessions = ONE_THREAD,
     report: Callable[[str], None] = lambda _: None,
 ) -> Result:
     """Judge the words of greedy decoding and of the beam search.
@@ -65,6 +65,7 @@ def measure(
         data: Folder of the data manifest.
         model: A language model for the beam search; None: none.
         sets: Names of development sets; none: all.
+        sessions: Opens the model again, for its log-probs.
         report: Told what is being done.
 
     Raises:
@@ -73,11 +74,9 @@ def measure(
     """
     if not (data / "MANIFEST.tsv").is_file():
         raise BenchmarkError(f"{data} holds no MANIFEST.tsv: name the folder of the data manifest")
-    bundle = recognizer.bundle
-    alphabet = bundle.alphabet
-    acoustic = AcousticModel(bundle, open_session(bundle.model_path, threads=1, provider="cpu"))
+    acoustic, alphabet = sessions.acoustic(recognizer.bundle), recognizer.bundle.alphabet
     words = None if model is None else load_language_model(model, alphabet)
-    hop_s = bundle.manifest.hop_samples / bundle.manifest.sample_rate_hz
+    hop_s = acoustic.geometry.hop / acoustic.geometry.rate_hz
     options = BeamOptions(commit_s=None)
     greedy = GreedyDecoder(alphabet)
     beam = BeamDecoder(alphabet, words, options=options, hop_s=hop_s)
@@ -87,7 +86,7 @@ def measure(
         raise BenchmarkError(f"no such development set: expected some of {', '.join(found)}")
     conditions = Conditions.now(
         recognizer,
-        threads=1,
+        threads=sessions.threads,
         options={**options_of(options), "language_model": None if model is None else model.name},
         audio={name: len(rows) for name, rows in heard.items()},
     )

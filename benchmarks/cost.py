@@ -22,6 +22,7 @@ from .fits import exponent, line
 from .latency import described
 from .operators import operator_times
 from .result import Figure, Result, percentile, spread
+from .sessions import Sessions
 
 Array = NDArray[np.float32]
 Report = Callable[[str], None]
@@ -58,7 +59,7 @@ DEFINITIONS = {
     "growth_streams_ms_per_s": "CPU ms per second that each further stream costs",
     "r2": "share of the variance that the line explains",
     "operator_": "time of the operators of one kind, per second of audio, 10 s at once and stream "
-    "step, one thread, from ONNX Runtime's profile",
+    "step, from ONNX Runtime's profile",
     "n": "rounds, each in turn; the first round of all warms up",
 }
 """What each figure means, by the beginning of its name; what it was measured at follows in it."""
@@ -119,7 +120,7 @@ def measure(
     figures |= grown(series)
     report("operators")
     if recognizer.providers[0] == "cpu":
-        for name, spent_ms in operator_times(recognizer.bundle).items():
+        for name, spent_ms in operator_times(recognizer.bundle, Sessions(options.threads)).items():
             figures[f"operator_{name}"] = spread([spent_ms])
     return Result("cost", conditions.ended(), figures, DEFINITIONS, series)
 

@@ -2,27 +2,25 @@
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from .command_line import (
     Kinds,
     add_cache,
-    add_model,
     add_outputs,
     add_recordings,
     add_rounds,
     add_runtime,
+    add_sessions,
     at_least,
     check_outputs,
     clips,
     complain,
     load,
+    opener,
     progress,
+    sessions,
     tell,
 )
-
-if TYPE_CHECKING:
-    from wav2edge.runtime.recognizer import Recognizer
 
 _LONGEST_S = 600.0
 
@@ -33,10 +31,11 @@ def add_parsers(kinds: Kinds) -> None:
     one = kinds.add_parser(
         "sizes",
         help="how the cost grows with the model: tiny, base, large",
-        description="Random weights at three sizes go through the export to int8; one thread, "
+        description="Random weights at three sizes go through the export to int8; "
         "offline and streamed, and the slope over parameters. Needs the extra `export` while the "
         "cache is empty, 8 GB of memory and 4 GB of disk for it.",
     )
+    add_sessions(one)
     add_rounds(one, 5)
     add_cache(one)
     add_outputs(one)
@@ -68,9 +67,10 @@ def add_parsers(kinds: Kinds) -> None:
         "decoder",
         help="what the beam search costs, beside pyctcdecode and flashlight-text",
         description="The same log-probs, language model and beam width for all, in turn. The "
-        "others get environments of their own in the cache (pip, g++, cmake).",
+        "others get environments of their own in the cache (pip, g++, cmake). Threads and provider "
+        "run the model that makes log-probs of speech; every decoder has one thread.",
     )
-    add_model(one)
+    add_runtime(one)
     one.add_argument("--lm", type=Path, required=True, metavar="ARPA", help="the language model")
     add_rounds(one, 5)
     one.add_argument("--seconds", type=float, default=20.0, help="of each kind; default: 20")
@@ -86,7 +86,8 @@ def _add_speed(kinds: Kinds) -> None:
         description="CPU and wall time of one bundle: offline over lengths up to ten minutes; "
         "streamed over left context, chunk and number of streams; over threads; operator by "
         "operator; and how each grows. With --compare: wav2vec2-base with random weights against "
-        "plain exports and torch eager instead, which needs the extra `export`.",
+        "plain exports and torch eager instead, which needs the extra `export`; torch stays on the "
+        "processor, with as many threads.",
     )
     add_runtime(one)
     add_recordings(one)
@@ -111,20 +112,14 @@ def _add_longest(parser: argparse.ArgumentParser) -> None:
 
 
 def _speed(arguments: argparse.Namespace) -> int:
-    from wav2edge.runtime.recognizer import load as load_bundle
-
     at_least(arguments, rounds=1, longest=1)
     check_outputs(arguments)
     if arguments.compare:
         return _compared(arguments)
     from .cost import CostOptions, measure
 
-    def open_with(threads: float) -> "Recognizer":
-        provider = arguments.provider.split(",")
-        return load_bundle(arguments.model, threads=int(threads), provider=provider)
-
-    options = CostOptions(open_with, arguments.threads, arguments.rounds, arguments.longest)
-    return tell(measure(load(arguments), clips(arguments), options, progress), arguments)
+    asked = CostOptions(opener(arguments), arguments.threads, arguments.rounds, arguments.longest)
+    return tell(measure(load(arguments), clips(arguments), asked, progress), arguments)
 
 
 def _compared(arguments: argparse.Namespace) -> int:
@@ -132,7 +127,9 @@ def _compared(arguments: argparse.Namespace) -> int:
 
     if arguments.model is not None:
         complain("--compare measures exports of its own: leave out --model, or --compare")
-    return tell(measure(arguments.cache, rounds=arguments.rounds, report=progress), arguments)
+    rounds, how = arguments.rounds, sessions(arguments)
+    found = measure(arguments.cache, rounds=rounds, sessions=how, report=progress)
+    return tell(found, arguments)
 
 
 def _sizes(arguments: argparse.Namespace) -> int:
@@ -140,7 +137,9 @@ def _sizes(arguments: argparse.Namespace) -> int:
 
     at_least(arguments, rounds=1)
     check_outputs(arguments)
-    return tell(measure(arguments.cache, rounds=arguments.rounds, report=progress), arguments)
+    rounds, how = arguments.rounds, sessions(arguments)
+    found = measure(arguments.cache, rounds=rounds, sessions=how, report=progress)
+    return tell(found, arguments)
 
 
 def _start(arguments: argparse.Namespace) -> int:
@@ -173,6 +172,7 @@ def _decoder(arguments: argparse.Namespace) -> int:
         cache=arguments.cache,
         rounds=arguments.rounds,
         seconds=arguments.seconds,
+        sessions=sessions(arguments),
         report=progress,
     )
     return tell(result, arguments)

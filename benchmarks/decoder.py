@@ -24,14 +24,13 @@ from wav2edge.lm.fusion import BeamOptions
 from wav2edge.lm.ngram import LanguageModel, load_language_model, read_bytes
 from wav2edge.lm.pyctcdecode_folder import labels_of
 from wav2edge.lm.scoring import word_error_rate
-from wav2edge.runtime.acoustic import AcousticModel
 from wav2edge.runtime.recognizer import Recognizer
-from wav2edge.runtime.session import open_session
 
 from .clips import find_clips, looped
 from .conditions import Conditions, options_of
 from .environments import environment
 from .result import BenchmarkError, Figure, Result, spread
+from .sessions import ONE_THREAD, Sessions
 
 Frames = NDArray[np.float32]
 
@@ -81,6 +80,7 @@ def measure(
     cache: Path,
     rounds: int = 5,
     seconds: float = 20.0,
+    sessions: Sessions = ONE_THREAD,
     report: Callable[[str], None] = lambda _: None,
 ) -> Result:
     """Measure all decoders.
@@ -91,6 +91,7 @@ def measure(
         cache: Folder of the environments.
         rounds: Of each in turn.
         seconds: Of each spelled kind.
+        sessions: Opens the model whose log-probs are decoded; every decoder has one thread.
         report: Told what is being done.
     """
     alphabet = recognizer.bundle.alphabet
@@ -100,10 +101,10 @@ def measure(
         name: _spelled(words, alphabet, noise, int(seconds / HOP_S))
         for name, noise in NOISES.items()
     }
-    heard["model"] = _Heard(_from_clips(recognizer, seconds), None)
+    heard["model"] = _Heard(_from_clips(recognizer, sessions, seconds), None)
     conditions = Conditions.now(
         recognizer,
-        threads=1,
+        threads=sessions.threads,
         options={
             **options_of(options),
             "chunk_frames": CHUNK_FRAMES,
@@ -211,11 +212,10 @@ def _spelled(model: LanguageModel, alphabet: Alphabet, noise: float, n_frames: i
     return _Heard(np.asarray(log_probs, np.float32), " ".join(said))
 
 
-def _from_clips(recognizer: Recognizer, seconds: float) -> Frames:
+def _from_clips(recognizer: Recognizer, sessions: Sessions, seconds: float) -> Frames:
     """Return the model's own log-probs of the clips, one after the other."""
     rate_hz = recognizer.sample_rate_hz
-    bundle = recognizer.bundle
-    model = AcousticModel(bundle, open_session(bundle.model_path, threads=1, provider="cpu"))
+    model = sessions.acoustic(recognizer.bundle)
     blocks = looped(find_clips([]), rate_hz=rate_hz, gap_s=GAP_S, block_s=seconds)
     return np.concatenate(list(model.log_probs([next(blocks)])))
 

@@ -46,15 +46,17 @@ def measure(
     decoders: Sequence[str],
     *,
     lm: Path | None = None,
+    threads: int = 1,
     report: Report = lambda _: None,
 ) -> Result:
     """Score decoders on the development sets, recordings and streams.
 
     Args:
-        recognizer: Loaded with one thread.
+        recognizer: Loaded with `threads`.
         data: Folder of the data manifest.
         decoders: Some of `DECODERS`.
         lm: The language model; None: the bundle's own.
+        threads: For the conditions.
         report: Told what is being done.
 
     Raises:
@@ -69,7 +71,7 @@ def measure(
     sets = _sets(data)
     conditions = Conditions.now(
         recognizer,
-        threads=1,
+        threads=threads,
         options={"decoders": list(decoders), "lm": None if lm is None else lm.name},
         audio={name: len(rows) for name, rows in sets.items()},
     )
@@ -104,13 +106,18 @@ def table(result: Result) -> list[str]:
 
 
 def measure_hotwords(
-    recognizer: Recognizer, data: Path, *, report: Report = lambda _: None
+    recognizer: Recognizer,
+    data: Path,
+    *,
+    threads: int = 1,
+    report: Report = lambda _: None,
 ) -> Result:
     """Score hotwords and the words around them over the boost, on the development sets.
 
     Args:
-        recognizer: Loaded with one thread; its own language model, if it has one, is used.
+        recognizer: Loaded with `threads`; its own language model, if it has one, is used.
         data: Folder of the data manifest.
+        threads: For the conditions.
         report: Told what is being done.
 
     Raises:
@@ -120,7 +127,7 @@ def measure_hotwords(
     hotwords = {name: rarest([text for _, text in rows]) for name, rows in sets.items()}
     conditions = Conditions.now(
         recognizer,
-        threads=1,
+        threads=threads,
         options={
             "boosts": list(BOOSTS),
             "hotwords": {name: len(words) for name, words in hotwords.items()},

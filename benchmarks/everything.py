@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from wav2edge.runtime.stream import LATENCIES
 
 from .clips import Clip
 from .result import Result
+from .sessions import Sessions
 
 if TYPE_CHECKING:
     from .cost import CostOptions
@@ -18,11 +20,16 @@ if TYPE_CHECKING:
 
 Report = Callable[[str], None]
 
-ELSEWHERE = {
-    "peers": "takes gigabytes and minutes: wav2edge bench peers --json peers.json, then --add it",
-    "sizes": "exports with torch: wav2edge bench sizes --json sizes.json, then --add it",
+MORE = {
+    "sizes": "exports with torch, 8 GB of memory: ask for it by --with-sizes, or --add its result",
+    "peers": "takes 3 GB of disk and half an hour: ask for it by --with-peers, or --add its result",
 }
-"""What `all` does not run by itself, and how its result comes into the report."""
+"""What only runs when it is asked for, and why."""
+ELSEWHERE = (
+    "window", "batching", "soak", "alignment", "pronunciation", "phrases", "confidence", "hotwords",
+    "adaptation", "pretraining",
+)  # fmt: skip
+"""What `all` never runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +45,8 @@ class AllOptions:
         trial_s: Real time of each trial of live streams.
         data: Folder of MANIFEST.tsv, for the error rates.
         lm: An ARPA file, for the decoders.
-        cache: For what other decoders are installed into.
+        more: Some of `MORE`.
+        cache: For models that are made, and what others are installed into.
     """
 
     open_with: Callable[[float], Recognizer]
@@ -49,6 +57,7 @@ class AllOptions:
     trial_s: float = 10.0
     data: Path | None = None
     lm: Path | None = None
+    more: tuple[str, ...] = ()
     cache: Path = Path(".bench")
 
 
@@ -91,7 +100,10 @@ def measure(
         found.left_out["accuracy"] = "no transcripts: name the folder of a MANIFEST.tsv with --data"
     if options.lm is None:
         found.left_out["decoder"] = "no language model to compare decoders with: name an ARPA, --lm"
-    found.left_out |= ELSEWHERE
+    found.left_out |= {name: why for name, why in MORE.items() if name not in options.more}
+    found.left_out["others"] = (
+        f"{', '.join(ELSEWHERE)}: run by their names, then --add their results"
+    )
     return found
 
 
@@ -120,7 +132,11 @@ def _benchmarks(
     yield "memory", lambda report: fresh.measure_memory(recognizer, clips, of_process, report)
     live = streams.StreamsOptions(seconds=options.trial_s)
     yield "streams", lambda report: streams.measure(options.open_with(1), clips, live, report)
-    yield from _with_more(recognizer, options)
+    yield from _with_data(recognizer, options)
+    how = Sessions(options.threads, tuple(options.provider.split(",")))
+    for name, run in (("sizes", _sizes), ("peers", _peers)):
+        if name in options.more:
+            yield name, partial(run, options, how)
 
 
 def _latency(
@@ -136,7 +152,22 @@ def _latency(
     return run
 
 
-def _with_more(
+def _sizes(options: AllOptions, how: Sessions, report: Report) -> Result:
+    from . import sizes
+
+    return sizes.measure(options.cache, rounds=options.rounds, sessions=how, report=report)
+
+
+def _peers(options: AllOptions, how: Sessions, report: Report) -> Result:
+    from .base_model import base_model
+    from .peers import BASE, PeersOptions, measure
+
+    asked = PeersOptions(starts=options.rounds, rounds=options.rounds, threads=how.threads)
+    models = {BASE: base_model(options.cache, report)}
+    return measure(models, options.cache / "peers", asked, report=report)
+
+
+def _with_data(
     recognizer: Recognizer, options: AllOptions
 ) -> Iterator[tuple[str, Callable[[Report], Result]]]:
     """Yield what needs more than a bundle."""
@@ -156,6 +187,11 @@ def _with_more(
         yield (
             "decoder",
             lambda report: decoder.measure(
-                recognizer, lm, cache=options.cache, rounds=options.rounds, report=report
+                recognizer,
+                lm,
+                cache=options.cache,
+                rounds=options.rounds,
+                sessions=Sessions(options.threads, tuple(options.provider.split(","))),
+                report=report,
             ),
         )

@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 from wav2edge.runtime.acoustic import new_names, past_names
 from wav2edge.runtime.bundle import Bundle
-from wav2edge.runtime.session import Session, open_session
+from wav2edge.runtime.session import Session
+
+from .sessions import ONE_THREAD, Sessions
 
 Array = NDArray[np.float32]
 
@@ -23,7 +25,7 @@ _LENGTH_S = 10
 _STEP_FRAMES, _HELD_FRAMES, _LEFT_FRAMES = 16, 16, 200
 
 
-def operator_times(bundle: Bundle) -> dict[str, float]:
+def operator_times(bundle: Bundle, sessions: Sessions = ONE_THREAD) -> dict[str, float]:
     """Profile 10 s at once and a stream's step, by entry and kind of operator.
 
     Returns:
@@ -39,7 +41,7 @@ def operator_times(bundle: Bundle) -> dict[str, float]:
     ):
         n_slice = min(n_new, round(1 / hop_s))
         seconds = {"front": n_slice * hop_s, "context": n_new * hop_s}
-        spent = _profile(bundle, n_slice, n_new + n_held, n_held, n_left)
+        spent = _profile(bundle, sessions, n_slice, n_new + n_held, n_held, n_left)
         for entry, kinds in spent.items():
             ordered = sorted(kinds.items(), key=lambda item: -item[1])
             for kind, spent_ms in ordered[:8]:
@@ -49,7 +51,7 @@ def operator_times(bundle: Bundle) -> dict[str, float]:
     return found
 
 
-def plain_operator_times(model: Path) -> dict[str, float]:
+def plain_operator_times(model: Path, sessions: Sessions = ONE_THREAD) -> dict[str, float]:
     """Profile 10 s at once of a plain export of the whole model, by kind of operator.
 
     Returns:
@@ -58,7 +60,7 @@ def plain_operator_times(model: Path) -> dict[str, float]:
     """
     audio = np.random.default_rng(0).standard_normal((1, _LENGTH_S * 16_000), np.float32)
     with tempfile.TemporaryDirectory() as folder:
-        session = open_session(model, threads=1, provider="cpu", profile=Path(folder) / "profile")
+        session = sessions.open(model, profile=Path(folder) / "profile")
         for _ in range(_ROUNDS):
             session.run(("logits",), {"input_values": audio})
         spent = _by_entry(session.end_profile())
@@ -72,13 +74,11 @@ def plain_operator_times(model: Path) -> dict[str, float]:
 
 
 def _profile(
-    bundle: Bundle, n_slice: int, n_frames: int, n_held: int, n_left: int
+    bundle: Bundle, sessions: Sessions, n_slice: int, n_frames: int, n_held: int, n_left: int
 ) -> dict[str, dict[str, float]]:
     """Return milliseconds of one run by entry and kind of operator, the median of ten."""
     with tempfile.TemporaryDirectory() as folder:
-        session = open_session(
-            bundle.model_path, threads=1, provider="cpu", profile=Path(folder) / "profile"
-        )
+        session = sessions.open(bundle.model_path, profile=Path(folder) / "profile")
         for _ in range(_ROUNDS):
             for outputs, feeds in _runs(bundle, n_slice, n_frames, n_held, n_left):
                 session.run(outputs, feeds)
@@ -125,7 +125,7 @@ def _by_entry(events: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
     return found
 
 
-def peaks() -> dict[str, float]:
+def peaks(sessions: Sessions = ONE_THREAD) -> dict[str, float]:
     """Measure a large product in float32 and int8, in 1e9 multiplications a second."""
     import onnx
     from onnx import TensorProto, helper, numpy_helper
@@ -151,14 +151,11 @@ def peaks() -> dict[str, float]:
             weight_type=QuantType.QInt8,
             extra_options={"MatMulConstBOnly": True},
         )
-        sessions = {
-            kind: open_session(path, threads=1, provider="cpu") for kind, path in paths.items()
-        }
+        opened = {kind: sessions.open(path) for kind, path in paths.items()}
     rows = np.random.default_rng(1).standard_normal((n_rows, n_in), np.float32)
     work = n_rows * n_in * n_out / 1e9
     return {
-        f"peak_{kind}_gmac_per_s": work / _best_s(session, rows)
-        for kind, session in sessions.items()
+        f"peak_{kind}_gmac_per_s": work / _best_s(session, rows) for kind, session in opened.items()
     }
 
 

@@ -5,7 +5,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .command_line import Kinds, add_cache, add_outputs, add_recordings, add_rounds
+from .command_line import Kinds, add_cache, add_outputs, add_recordings, add_rounds, add_threads
 
 if TYPE_CHECKING:
     from .base_model import BaseModel
@@ -22,7 +22,8 @@ def add_parsers(kinds: Kinds) -> None:
         description="transformers, ONNX Runtime, onnx-asr, sherpa-onnx and OpenVINO on the same "
         "weights, each in an environment of its own that is made in the cache (pip; 3 GB). "
         "wav2vec2-base with random weights, and a checkpoint of yours for which texts are compared "
-        "as well. Needs the extra `export`. pyctcdecode and flashlight-text are in `decoder`.",
+        "as well. Needs the extra `export`. pyctcdecode and flashlight-text are in `decoder`. All "
+        "run on the processor; what others cannot load is no --model, so name a --checkpoint.",
     )
     one.add_argument("--checkpoint", type=Path, metavar="DIR", help="in the layout of transformers")
     one.add_argument("--peers", metavar="NAME,NAME", help="only these")
@@ -35,6 +36,7 @@ def add_parsers(kinds: Kinds) -> None:
     one.add_argument("--add", type=Path, metavar="RESULT.json", help="add rounds to this result")
     one.add_argument("--markdown", type=Path, metavar="OUT.md", help="write the table")
     one.add_argument("--most", type=int, default=100, metavar="N", help="of clips; default: 100")
+    add_threads(one)
     add_recordings(one)
     add_rounds(one, 5)
     add_cache(one)
@@ -49,7 +51,7 @@ def _peers(arguments: argparse.Namespace) -> int:
     from .peers import PeersOptions, measure
     from .result import Result
 
-    at_least(arguments, rounds=1, starts=1, most=1)
+    at_least(arguments, rounds=1, starts=1, most=1, threads=1)
     check_outputs(arguments)
     options = PeersOptions(
         names=tuple(arguments.peers.split(",")) if arguments.peers else tuple(CONTENDERS),
@@ -57,6 +59,7 @@ def _peers(arguments: argparse.Namespace) -> int:
         starts=arguments.starts,
         rounds=arguments.rounds,
         lengths_s=_numbers(arguments.lengths),
+        threads=arguments.threads,
         only=arguments.only,
     )
     before = None if arguments.add is None else Result.read(arguments.add)

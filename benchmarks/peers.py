@@ -31,6 +31,7 @@ from .peer_figures import DEFINITIONS, Measured, figures, key, merged, refuse_ot
 from .peer_models import PeerModels
 from .peer_process import Answer, PeerProcess
 from .result import BenchmarkError, Result
+from .sessions import Sessions
 from .sliding_window import OPTIONS
 
 Array = NDArray[np.float32]
@@ -257,7 +258,9 @@ def _operators(field: Field, peers: Mapping[str, PeerProcess], folder: Path) -> 
         with field.trying(name, "operators"):
             spent: dict[str, float] = {}
             if seat.contender.peer == "wav2edge":
-                found = operator_times(Bundle.read(seat.job["model"]))
+                found = operator_times(
+                    Bundle.read(seat.job["model"]), Sessions(seat.job["threads"])
+                )
                 spent = {one: ms for one, ms in found.items() if one.startswith("offline")}
             elif "operators" in peers[name].ask("whole", speech(folder, FIRST_S)).ways:
                 told = json.loads(peers[name].ask("operators", speech(folder, _PROFILED_S)).text)

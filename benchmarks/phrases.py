@@ -23,16 +23,15 @@ from wav2edge.lm.phrase_graph import compile_templates
 from wav2edge.lm.phrases import REJECT, Match, PhraseDecoder
 from wav2edge.lm.scoring import word_error_rate
 from wav2edge.lm.templates import Templates
-from wav2edge.runtime.acoustic import AcousticModel
 from wav2edge.runtime.audio import Audio
 from wav2edge.runtime.recognizer import Recognizer
-from wav2edge.runtime.session import open_session
 from wav2edge.training.corpus import read_manifest, read_recording
 from wav2edge.training.evaluate import Spoken, digit_strings
 from wav2edge.training.voices import RATE_HZ
 
 from .conditions import Conditions
 from .result import BenchmarkError, Figure, Result
+from .sessions import ONE_THREAD, Sessions
 
 HOME = Path(__file__).with_name("home_assistant.txt")
 COMMANDS, BOOKS, DIGITS = "speech_to_phrase_en", "librispeech_", "fsdd"
@@ -103,16 +102,16 @@ def measure(
     data: Path,
     *,
     phrases: Path = HOME,
-    threads: int = 1,
+    sessions: Sessions = ONE_THREAD,
     report: Callable[[str], None] = lambda _: None,
 ) -> Result:
     """Measure acceptance and rejection.
 
     Args:
-        recognizer: Loaded with `threads`.
+        recognizer: Its model is heard.
         data: Folder of the data manifest.
         phrases: File of templates.
-        threads: For the conditions.
+        sessions: Opens the model again, for its log-probs.
         report: Told what is being done.
 
     Raises:
@@ -122,10 +121,10 @@ def measure(
     templates = _templates(data, phrases)
     alphabet = recognizer.bundle.alphabet
     decoder, compile_ms = _timed(lambda: PhraseDecoder(alphabet, templates, reject=0))
-    heard = _hear(recognizer, data, report)
+    heard = _hear(recognizer, data, sessions, report)
     conditions = Conditions.now(
         recognizer,
-        threads=threads,
+        threads=sessions.threads,
         options={"phrases": phrases.name, "reject": REJECT},
         audio={
             name: len(getattr(heard, name)) for name in ("commands", "books", "noise", "digits")
@@ -168,10 +167,11 @@ def _templates(data: Path, phrases: Path) -> Templates:
     return Templates.read(phrases.read_text(encoding="utf-8"), source=phrases.name)
 
 
-def _hear(recognizer: Recognizer, data: Path, report: Callable[[str], None]) -> Recordings:
+def _hear(
+    recognizer: Recognizer, data: Path, sessions: Sessions, report: Callable[[str], None]
+) -> Recordings:
     """Run the model over every recording once."""
-    bundle = recognizer.bundle
-    model = AcousticModel(bundle, open_session(bundle.model_path, threads=1, provider="cpu"))
+    model = sessions.acoustic(recognizer.bundle)
 
     def hear(samples: NDArray[np.float32], text: str) -> Heard:
         with Audio(samples, sample_rate=RATE_HZ, to_hz=recognizer.sample_rate_hz) as source:

@@ -16,12 +16,11 @@ from .command_line import (
     check_outputs,
     clips,
     load,
+    opener,
     progress,
 )
 
 if TYPE_CHECKING:
-    from wav2edge.runtime.recognizer import Recognizer
-
     from .result import Result
 
 
@@ -55,8 +54,9 @@ def _add_all(kinds: Kinds) -> None:
         "all",
         help="all of it on one bundle, as one page with plots",
         description="keep-up, speed, latency at each preset, start, memory, streams; accuracy with "
-        "--data, decoder with --lm. About ten minutes for the embedded model; --rounds 1 --longest "
-        "30 --seconds 3 for a first look. What could not be measured is told, with the reason.",
+        "--data, decoder with --lm, sizes and peers if asked for. About ten minutes for the "
+        "embedded model; --rounds 1 --longest 30 --seconds 3 for a first look. What could not be "
+        "measured is told, with the reason.",
     )
     add_runtime(one)
     add_recordings(one)
@@ -72,6 +72,16 @@ def _add_all(kinds: Kinds) -> None:
     one.add_argument(
         "--add", type=Path, nargs="+", default=[], metavar="RESULT.json", help="show these as well"
     )
+    one.add_argument(
+        "--with-sizes",
+        action="store_true",
+        help="bench sizes as well: tiny, base, large (extra `export`)",
+    )
+    one.add_argument(
+        "--with-peers",
+        action="store_true",
+        help="bench peers as well, on the processor (extra `export`; pip, 3 GB, half an hour)",
+    )
     add_cache(one)
     one.add_argument("--json", type=Path, metavar="FOLDER", help="write each result as it comes")
     _add_reports(one)
@@ -84,9 +94,7 @@ def _add_reports(parser: argparse.ArgumentParser) -> None:
 
 
 def _all(arguments: argparse.Namespace) -> int:
-    from wav2edge.runtime.recognizer import load as load_bundle
-
-    from .everything import AllOptions, measure
+    from .everything import MORE, AllOptions, measure
     from .result import Result
 
     at_least(arguments, rounds=1, longest=1, seconds=1)
@@ -96,16 +104,12 @@ def _all(arguments: argparse.Namespace) -> int:
         folder.mkdir(parents=True, exist_ok=True)
         arguments.json = folder / "cost.json"
 
-    def open_with(threads: float) -> "Recognizer":
-        provider = arguments.provider.split(",")
-        return load_bundle(arguments.model, threads=int(threads), provider=provider)
-
     def done(name: str, result: Result) -> None:
         if folder is not None:
             result.write(folder / f"{name}.json")
 
     options = AllOptions(
-        open_with,
+        opener(arguments),
         threads=arguments.threads,
         provider=arguments.provider,
         rounds=arguments.rounds,
@@ -113,6 +117,7 @@ def _all(arguments: argparse.Namespace) -> int:
         trial_s=arguments.seconds,
         data=arguments.data,
         lm=arguments.lm,
+        more=tuple(name for name in MORE if getattr(arguments, f"with_{name}")),
         cache=arguments.cache,
     )
     found = measure(load(arguments), clips(arguments), options, progress, done)

@@ -157,7 +157,7 @@ def _operators(result: Result) -> Section:
         rows = sorted(spent.items(), key=lambda one: -one[1])
         if rows:
             charts.append((f"{what}, ms per second of audio", bars(rows, unit="ms", title=what)))
-    text = "Time in each kind of operator, convolutions and transformer together, one thread."
+    text = "Time in each kind of operator, convolutions and transformer together."
     return Section("Operators", text if charts else "Told for the CPU alone.", charts)
 
 

@@ -8,8 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from wav2edge.runtime.recognizer import load
-
 from .base_model import keep_bundle, write_checkpoint
 from .clips import find_clips
 from .conditions import Conditions, options_of
@@ -17,6 +15,7 @@ from .cost import GAP_S, STREAM, HeardAudio, in_turn, offline_turn, stream_turn
 from .fits import line
 from .latency import described
 from .result import Figure, Result, percentile, spread
+from .sessions import ONE_THREAD, Sessions
 
 Report = Callable[[str], None]
 
@@ -45,9 +44,9 @@ SIZES: dict[str, dict[str, Any]] = {
 DEFINITIONS = {
     "weights_m": "parameters of the checkpoint, in millions",
     "file_mb": "the bundle's model and its weights, int8",
-    "offline_cpu_ms_per_s": f"CPU time per second of audio, {WHOLE_S:g} s at once, one thread",
+    "offline_cpu_ms_per_s": f"CPU time per second of audio, {WHOLE_S:g} s at once",
     "stream_cpu_ms_per_s": "CPU time per second of audio of a stream, chunk and look-ahead 320 ms, "
-    "4 s left, one thread",
+    "4 s left",
     "growth_offline_ms_per_s": "CPU ms per second of audio that each million parameters adds, a "
     "line through all rounds: median is the slope, lowest and highest its interval of 95 %",
     "growth_stream_ms_per_s": "the same of the stream",
@@ -57,21 +56,28 @@ DEFINITIONS = {
 """What each figure means; the size follows in its name."""
 
 
-def measure(cache: Path, *, rounds: int = 5, report: Report = lambda _: None) -> Result:
+def measure(
+    cache: Path,
+    *,
+    rounds: int = 5,
+    sessions: Sessions = ONE_THREAD,
+    report: Report = lambda _: None,
+) -> Result:
     """Export each size and measure all of them in turn.
 
     Args:
         cache: Folder of the checkpoints and bundles; what is missing is made.
         rounds: Of each in turn.
+        sessions: Opens them.
         report: Told what is being done.
     """
     bundles = {name: _kept(cache, name, report) for name in SIZES}
-    recognizers = {name: load(bundle, threads=1) for name, bundle in bundles.items()}
+    recognizers = {name: sessions.load(bundle) for name, bundle in bundles.items()}
     weights_m = {name: _weights_m(bundle) for name, bundle in bundles.items()}
     clips = find_clips([])
     conditions = Conditions.now(
         recognizers["base"],
-        threads=1,
+        threads=sessions.threads,
         options={"stream": options_of(STREAM), "rounds": rounds, "sizes": list(SIZES)},
         audio=described(clips, gap_s=GAP_S),
         libraries=("torch", "transformers", "onnx"),

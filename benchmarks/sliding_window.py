@@ -1,6 +1,6 @@
 """`wav2edge bench window`: our stream against the usual way, the whole model on a sliding window.
 
-The same checkpoint, the same quantization, one thread, one process; one round of each in turn, so
+The same checkpoint, the same quantization, one process; one round of each in turn, so
 that both meet the same machine. What the stream costs includes everything up to the events; of the
 window only the model's run is counted.
 """
@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from wav2edge.runtime.recognizer import Recognizer, load
-from wav2edge.runtime.session import Session, open_session
+from wav2edge.runtime.recognizer import Recognizer
+from wav2edge.runtime.session import Session
 from wav2edge.runtime.stream import Stream, StreamOptions
 
 from .base_model import base_model
@@ -22,6 +22,7 @@ from .clips import find_clips, looped
 from .conditions import Conditions, options_of
 from .latency import described
 from .result import Result, percentile, spread, thinned
+from .sessions import ONE_THREAD, Sessions
 
 Array = NDArray[np.float32]
 
@@ -56,6 +57,7 @@ def measure(
     *,
     rounds: int = 12,
     minutes: float = 5.0,
+    sessions: Sessions = ONE_THREAD,
     report: Callable[[str], None] = lambda _: None,
 ) -> Result:
     """Compare both, and run a long session.
@@ -64,18 +66,19 @@ def measure(
         cache: Folder of the exported files; they are made if they are not there.
         rounds: Of each in turn.
         minutes: Of the long session.
+        sessions: Opens all graphs.
         report: Told what is being done.
     """
     files = base_model(cache, report)
-    recognizer = load(files.bundle, threads=1)
+    recognizer = sessions.load(files.bundle)
     windows = {
-        name: open_session(path, threads=1, provider="cpu")
+        name: sessions.open(path)
         for name, path in (("window", files.plain), ("legacy", files.legacy))
     }
     clips = find_clips([])
     conditions = Conditions.now(
         recognizer,
-        threads=1,
+        threads=sessions.threads,
         options={
             "stream": options_of(OPTIONS),
             "rounds": rounds,

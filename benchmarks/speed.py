@@ -1,6 +1,6 @@
 """`wav2edge bench speed`: what the graph costs, against what people would run instead, base size.
 
-One checkpoint with random weights, one thread, one process; everybody has a turn in each round, so
+One checkpoint with random weights, one process; everybody has a turn in each round, so
 that all meet the same machine. Ours is told twice, with float32 and with integer convolutions: the
 second is never the default, since what it does to a trained model has to be measured on that model.
 """
@@ -15,10 +15,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from wav2edge.runtime.acoustic import AcousticModel
 from wav2edge.runtime.bundle import Bundle
-from wav2edge.runtime.recognizer import Recognizer, load
-from wav2edge.runtime.session import open_session
+from wav2edge.runtime.recognizer import Recognizer
 
 from .base_model import CONVOLUTIONS, BaseModel, base_model
 from .clips import find_clips, looped
@@ -27,6 +25,7 @@ from .fresh import WAYS, run, write_recording
 from .latency import described
 from .operators import floors, operator_times, peaks, plain_operator_times
 from .result import Figure, Result, spread
+from .sessions import ONE_THREAD, Sessions
 from .sliding_window import GAP_S, OPTIONS, compare
 
 Array = NDArray[np.float32]
@@ -62,48 +61,57 @@ DEFINITIONS = {
 """What each figure means, by the beginning of its name."""
 
 
-def measure(cache: Path, *, rounds: int = 5, report: Report = lambda _: None) -> Result:
+def measure(
+    cache: Path,
+    *,
+    rounds: int = 5,
+    sessions: Sessions = ONE_THREAD,
+    report: Report = lambda _: None,
+) -> Result:
     """Compare all.
 
     Args:
         cache: Folder of the exported files; they are made if they are not there.
         rounds: Of each in turn.
+        sessions: Opens all graphs; torch runs on the processor with as many threads.
         report: Told what is being done.
     """
     files = base_model(cache, report)
     recognizers = {
-        "float": load(files.bundle, threads=1),
-        "int": load(files.bundle_integer, threads=1),
+        "float": sessions.load(files.bundle),
+        "int": sessions.load(files.bundle_integer),
     }
     clips = find_clips([])
     conditions = Conditions.now(
         recognizers["float"],
-        threads=1,
+        threads=sessions.threads,
         options={"stream": options_of(OPTIONS), "rounds": rounds, "convolutions": CONVOLUTIONS},
         audio=described(clips, gap_s=GAP_S),
         libraries=("torch", "transformers", "onnx"),
     )
     figures: dict[str, Figure | None] = {}
-    figures |= _offline(files, rounds, report)
-    figures |= _streamed(files, recognizers, rounds, report)
-    figures |= _memory(files, report)
+    figures |= _offline(files, rounds, sessions, report)
+    figures |= _streamed(files, recognizers, rounds, sessions, report)
+    figures |= _memory(files, sessions, report)
     report("peaks and operators")
-    peak = peaks()
+    peak = peaks(sessions)
     config = json.loads((files.checkpoint / "config.json").read_text(encoding="utf-8"))
     singles = peak | floors(config, peak)
     for kind, path in (("plain_int8", files.plain), ("plain_float32", files.plain_float32)):
-        for name, spent_ms in plain_operator_times(path).items():
+        for name, spent_ms in plain_operator_times(path, sessions).items():
             singles[f"operator_{kind}_{name}"] = spent_ms
     for kind, folder in (("float_conv", files.bundle), ("int_conv", files.bundle_integer)):
-        for name, spent_ms in operator_times(Bundle.read(folder)).items():
+        for name, spent_ms in operator_times(Bundle.read(folder), sessions).items():
             singles[f"operator_{kind}_{name}"] = spent_ms
     figures |= {name: spread([value]) for name, value in singles.items()}
     return Result("speed", conditions.ended(), figures, DEFINITIONS)
 
 
-def _offline(files: BaseModel, rounds: int, report: Report) -> dict[str, Figure | None]:
+def _offline(
+    files: BaseModel, rounds: int, sessions: Sessions, report: Report
+) -> dict[str, Figure | None]:
     figures: dict[str, Figure | None] = {}
-    with _contenders(files) as contenders:
+    with _contenders(files, sessions) as contenders:
         for length_s in LENGTHS_S:
             audio = _speech(length_s)
             times: dict[str, list[float]] = {name: [] for name in contenders}
@@ -132,13 +140,15 @@ def offline_figures(
 
 
 @contextmanager
-def _contenders(files: BaseModel) -> Iterator[dict[str, Callable[[Array], object]]]:
+def _contenders(
+    files: BaseModel, sessions: Sessions
+) -> Iterator[dict[str, Callable[[Array], object]]]:
     import torch
     from transformers import Wav2Vec2ForCTC
 
     eager = Wav2Vec2ForCTC.from_pretrained(files.checkpoint).eval()
     n_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+    torch.set_num_threads(sessions.threads)
 
     def run_eager(audio: Array) -> None:
         with torch.inference_mode():
@@ -150,31 +160,34 @@ def _contenders(files: BaseModel) -> Iterator[dict[str, Callable[[Array], object
         ("legacy_int8", files.legacy),
         ("plain_float32", files.plain_float32),
     ):
-        contenders[name] = _plain(path)
+        contenders[name] = _plain(path, sessions)
     for kind, folder in (("float", files.bundle), ("int", files.bundle_integer)):
-        contenders[_OURS[kind]] = _ours(folder)
+        contenders[_OURS[kind]] = _ours(folder, sessions)
     try:
         yield contenders
     finally:
         torch.set_num_threads(n_threads)
 
 
-def _plain(path: Path) -> Callable[[Array], object]:
-    session = open_session(path, threads=1, provider="cpu")
+def _plain(path: Path, sessions: Sessions) -> Callable[[Array], object]:
+    session = sessions.open(path)
     return lambda audio: session.run(("logits",), {"input_values": audio[None]})
 
 
-def _ours(folder: Path) -> Callable[[Array], object]:
-    bundle = Bundle.read(folder)
-    model = AcousticModel(bundle, open_session(bundle.model_path, threads=1, provider="cpu"))
+def _ours(folder: Path, sessions: Sessions) -> Callable[[Array], object]:
+    model = sessions.acoustic(Bundle.read(folder))
     return lambda audio: list(model.log_probs([audio]))
 
 
 def _streamed(
-    files: BaseModel, recognizers: Mapping[str, Recognizer], rounds: int, report: Report
+    files: BaseModel,
+    recognizers: Mapping[str, Recognizer],
+    rounds: int,
+    sessions: Sessions,
+    report: Report,
 ) -> dict[str, Figure | None]:
     figures: dict[str, Figure | None] = {}
-    windows = {"window": open_session(files.plain, threads=1, provider="cpu")}
+    windows = {"window": sessions.open(files.plain)}
     for kind, recognizer in recognizers.items():
         chunks = looped(
             find_clips([]),
@@ -191,12 +204,12 @@ def _streamed(
         figures[f"ratio_window_over_stream_{name}"] = spread(
             [a / b for a, b in zip(window, ours, strict=True)]
         )
-        offline = [1000 * _cpu_s(_ours(recognizer.bundle.folder), _speech(10)) / 10]
+        offline = [1000 * _cpu_s(_ours(recognizer.bundle.folder, sessions), _speech(10)) / 10]
         figures[f"ratio_stream_over_offline_{name}"] = spread([min(ours) / min(offline)])
     return figures
 
 
-def _memory(files: BaseModel, report: Report) -> dict[str, Figure | None]:
+def _memory(files: BaseModel, sessions: Sessions, report: Report) -> dict[str, Figure | None]:
     """Measure in processes of their own: what this one has loaded does not count."""
     figures: dict[str, Figure | None] = {}
     file_mb = sum(one.stat().st_size for one in files.bundle.iterdir()) / 1e6
@@ -205,8 +218,9 @@ def _memory(files: BaseModel, report: Report) -> dict[str, Figure | None]:
         write_recording(recording, find_clips([]), 16_000, 30.0)
         for way in WAYS:
             report(f"memory, {way}")
-            peak_mb = run(way, files.bundle, recording).peak_mb
-            figures[f"rss_beyond_model_{way}_mb"] = spread([peak_mb - file_mb])
+            provider = ",".join(sessions.provider)
+            found = run(way, files.bundle, recording, threads=sessions.threads, provider=provider)
+            figures[f"rss_beyond_model_{way}_mb"] = spread([found.peak_mb - file_mb])
     return figures
 
 

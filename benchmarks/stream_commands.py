@@ -9,14 +9,17 @@ from .command_line import (
     add_latency,
     add_model,
     add_outputs,
+    add_provider,
     add_recordings,
     add_rounds,
     add_runtime,
+    add_sessions,
     at_least,
     check_outputs,
     clips,
     load,
     progress,
+    sessions,
     stream_options,
     tell,
 )
@@ -44,9 +47,11 @@ def add_parsers(kinds: Kinds) -> None:
         "streams",
         help="how many real-time streams one core carries",
         description="Threads on one core step streams whose audio comes in real time; the highest "
-        "number whose backlog stays bounded is searched.",
+        "number whose backlog stays bounded is searched. On one core each run of the model has one "
+        "thread.",
     )
     add_model(one)
+    add_provider(one)
     add_recordings(one)
     add_latency(one)
     one.add_argument("--seconds", type=float, default=20.0, help="of each trial; default: 20")
@@ -56,9 +61,10 @@ def add_parsers(kinds: Kinds) -> None:
     one = kinds.add_parser(
         "window",
         help="our stream against the whole model on a sliding window, at base size",
-        description="wav2vec2-base with random weights, int8, one thread, chunk 320 ms, look-ahead "
+        description="wav2vec2-base with random weights, int8, chunk 320 ms, look-ahead "
         "320 ms, left context 4 s. Needs the extra `export` while the cache is empty.",
     )
+    add_sessions(one)
     add_rounds(one, 12)
     one.add_argument("--minutes", type=float, default=5.0, help="of the session; default: 5")
     add_cache(one)
@@ -68,9 +74,12 @@ def add_parsers(kinds: Kinds) -> None:
     one = kinds.add_parser(
         "batching",
         help="several streams in one run of the network, or in threads, against one by one",
-        description="1 to 16 streams in float32, at base size and at that of the embedded model, "
-        "random weights. Needs the extra `export` while the cache is empty.",
+        description="1 to 16 streams of --model, in float32 or float16; or at base size and at "
+        "that of the embedded model, random weights in float32, which needs the extra `export` "
+        "while the cache is empty.",
     )
+    add_model(one, default="random weights at two sizes")
+    add_sessions(one)
     add_rounds(one, 7)
     add_cache(one)
     add_outputs(one)
@@ -165,7 +174,11 @@ def _window(arguments: argparse.Namespace) -> int:
     at_least(arguments, rounds=1, minutes=0)
     check_outputs(arguments)
     result = measure(
-        arguments.cache, rounds=arguments.rounds, minutes=arguments.minutes, report=progress
+        arguments.cache,
+        rounds=arguments.rounds,
+        minutes=arguments.minutes,
+        sessions=sessions(arguments),
+        report=progress,
     )
     return tell(result, arguments)
 
@@ -175,4 +188,11 @@ def _batching(arguments: argparse.Namespace) -> int:
 
     at_least(arguments, rounds=1)
     check_outputs(arguments)
-    return tell(measure(arguments.cache, rounds=arguments.rounds, report=progress), arguments)
+    result = measure(
+        arguments.cache,
+        model=arguments.model,
+        rounds=arguments.rounds,
+        sessions=sessions(arguments),
+        report=progress,
+    )
+    return tell(result, arguments)
