@@ -11,7 +11,7 @@ VOICES := espeak-ng flite festival festvox-kallpc16k festvox-kdlpc16k festvox-us
 
 export AUDIO
 
-.PHONY: demo docs test lint format coverage voices training-voices language-model microphone kenlm compiler pyctcdecode clean
+.PHONY: demo docs test lint format coverage voices training-voices train-embedded language-model microphone kenlm compiler pyctcdecode clean
 .DELETE_ON_ERROR:
 
 demo: $(DEMO)/installed  ## transcribe with the embedded model; AUDIO=path takes another recording
@@ -94,6 +94,18 @@ training-voices: $(TEST)/installed
 	@cd .training && npm pack --silent kokoro-js@1.2.1 >/dev/null \
 	    && tar -xzf kokoro-js-1.2.1.tgz --strip-components=2 -C voices package/voices \
 	    && rm kokoro-js-1.2.1.tgz || echo "could not fetch kokoro-js: Kokoro's voices are left out"
+
+# The embedded model from nothing: voices, corpus, training, bundle, language model. It goes on where it
+# was stopped; HOURS of audio heard, at 85 times real time on two cores, some ten hours of corpus before.
+HOURS ?= 300
+SMALL := .training/wav2edge-small-en
+train-embedded: $(TEST)/installed training-voices
+	$(TEST)/bin/wav2edge train embedded --data "$(DATA)" --out .training --hours-heard $(HOURS)
+	rm -rf $(SMALL) && cp -r .training/checkpoint $(SMALL)
+	$(TEST)/bin/wav2edge export $(SMALL) .training/bundle --reject-below 0.5 --overwrite
+	rm -f runtime/embedded/model.onnx*
+	cp .training/bundle/manifest.json .training/bundle/tokens.txt .training/bundle/model.onnx* runtime/embedded
+	$(MAKE) language-model
 
 # The language model of the embedded bundle, of what the voices are given to speak; DATA=folder of
 # the data manifest. Once after each export of the embedded model; the same text gives the same file.

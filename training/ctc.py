@@ -6,6 +6,7 @@ what is heard, `batches` in which mixture, `trainer` how it is learned; the newe
 """
 
 import argparse
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from transformers import Wav2Vec2ForCTC
 
 from .batches import Batches
 from .corpus import Corpus, prepare
+from .errors import TrainingOptionsError
 from .finetuning import ctc_loss
 from .interruption import leave_signals
 from .network import TOKEN_IDS, log_probs_by_depth, save_checkpoint, small_model
@@ -148,6 +150,11 @@ def train(folder: Path, *, budget: Budget, seed: int, peak_rate: float, seconds:
 def run(arguments: argparse.Namespace, report: Callable[[str], None]) -> None:
     """Run `wav2edge train embedded`: prepare the corpus where data is named, and train."""
     if arguments.data is not None:
+        if "WORLD_SIZE" in os.environ:
+            raise TrainingOptionsError(
+                "--data prepares the corpus, which one process does: run once without torchrun, "
+                "stop it when it trains, and start torchrun without --data"
+            )
         prepare(arguments.data, arguments.out / "corpus", arguments.seed, report)
     train(
         arguments.out,
