@@ -268,7 +268,9 @@ def test_masking_is_as_asked() -> None:
         (["finetune", "TABLE", "-o", "out"], "one of the arguments --steps"),
         (["finetune", "TABLE", "-o", "TABLE", "--steps", "1"], "holds no run"),
         (["finetune", "TABLE", "-o", "out", "--steps", "0"], "a budget of 0 steps is no run"),
-        (["finetune", "TABLE", "--from", "gone", "-o", "out", "--steps", "1"], "gone"),
+        (["finetune", "TABLE", "--from", "gone", "-o", "out", "--steps", "1"], "'gone' is neither"),
+        (["adapt", "gone", "TABLE", "-o", "out", "--steps", "1"], "'gone' is neither"),
+        (["pretrain", "TABLE", "--from", "gone", "-o", "out", "--steps", "1"], "'gone' is neither"),
         (["evaluate", "gone", "TABLE"], "neither a bundle (manifest.json) nor a checkpoint"),
         (["evaluate", "MODEL", "TABLE", "--join", "digits"], "no set 'digits': there are set"),
     ],
@@ -284,7 +286,6 @@ def test_what_is_wrong_is_told_in_one_line(
 ) -> None:
     """Status 2, and a line that names what was given."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     named = {"TABLE": str(hums), "MODEL": str(trained)}
     assert main(["train", *(named.get(word, word) for word in arguments)]) == 2
     told = capsys.readouterr().err.splitlines()

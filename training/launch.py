@@ -5,6 +5,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 
 from . import finetuning
 from .conditions import noise_conditions
+from .errors import StartNotFoundError
 from .evaluate import CheckpointModel, heard_score
 from .loading import Augmentation, Recordings
 from .manifest import Recorded, Row, Usable, read_rows, usable
@@ -34,6 +36,7 @@ def finetune(arguments: argparse.Namespace, report: Report) -> None:
         TrainingError: It cannot be run as asked.
     """
     with joined() as ranks:
+        _require_place(arguments.start)
         rows = read_rows(arguments.tables, arguments.split)
         spelling, is_new, how = _vocabulary(arguments.start, rows)
         report(f"vocabulary: {spelling.alphabet.size} tokens, {how}")
@@ -63,6 +66,7 @@ def pretrain(arguments: argparse.Namespace, report: Report) -> None:
     from . import pretraining
 
     with joined() as ranks:
+        _require_place(arguments.start)
         rows = read_rows(arguments.tables, arguments.split)
         objective = pretraining.objective_of(arguments)
         _run(objective, rows, None, arguments, ranks, report)
@@ -77,6 +81,7 @@ def adapt(arguments: argparse.Namespace, report: Report) -> None:
     from . import adaptation
 
     with joined() as ranks:
+        _require_place(arguments.start)
         rows = read_rows(arguments.tables, arguments.split)
         if arguments.loss is None:
             arguments.loss = "ctc" if any(row.text for row in rows) else "distillation"
@@ -91,6 +96,17 @@ def embedded(arguments: argparse.Namespace, report: Report) -> None:
     from . import ctc
 
     ctc.run(arguments, report)
+
+
+def _require_place(start: str | None) -> None:
+    """Refuse what is no folder and cannot be a hub id before the hub is asked for it."""
+    if start is None or Path(start).is_dir():
+        return
+    if start.count("/") != 1 or start.startswith((".", "/", "~")) or Path(start).exists():
+        raise StartNotFoundError(
+            f"{start!r} is neither a checkpoint folder nor a hub id: give a folder that holds "
+            "config.json and model.safetensors, or an id such as facebook/wav2vec2-base"
+        )
 
 
 @dataclass(frozen=True)
