@@ -40,6 +40,9 @@ LATE = {
     "synthetic-plain": 0.07,
     "noise": 0.04,
 }
+# Of the conditions. A model that has heard little learns most from what it can nearly hear: at full
+# strength its loss is 1.5, without conditions 1.06 (after 160 h).
+_STRENGTH = 0.5
 # Within a kind of synthetic speech, voice programs take turns by the square root of the hours that
 # they spoke, and those of human-like prosody more often than those that buzz.
 LIKENESS = {"kokoro": 3.0, "hibari": 1.3}
@@ -69,7 +72,7 @@ class Batches(IterableDataset[Batch]):
     ) -> None:
         self._corpus, self._token_ids, self._seed = corpus, token_ids, seed
         self._early_batches, self._seconds = early_batches, seconds
-        self._conditions = Conditions(corpus, seed)
+        self._conditions = Conditions(corpus, seed, _STRENGTH)
         self._kinds: dict[str, dict[str, list[Utterance]]] = defaultdict(lambda: defaultdict(list))
         self._words: dict[str, dict[str, list[Utterance]]] = {
             "digit": defaultdict(list),

@@ -29,14 +29,14 @@ from .schedule import Budget, Schedule
 from .trainer import Options, Trainer
 
 _CHARACTERS = {token: character for character, token in TOKEN_IDS.items()}
-CHUNK_FRAMES = (6, 11, 16, 22, 33, 44)  # 180 ms to 1.3 s at 30 ms
+CHUNK_FRAMES = (11, 16, 22, 33, 44)  # 330 ms to 1.3 s at 30 ms
 LEFT_FRAMES = (None, 66, 132)
 _EARLY_BATCHES = 1500
 # Lower layers are asked too, and learn sooner (Lee and Watanabe 2021, arXiv:2102.03216).
 _MIDDLE_LAYER, _MIDDLE_SHARE = 5, 0.35
 _PHONE_HEAD = "phone_head"
-# Of the run: up over the first, down to a hundredth after the second, and in eight bits from there.
-_WARMUP, _HOLDS_UNTIL = 0.02, 0.6
+# Of the run: up over the first, down to a hundredth after the second, in eight bits from the third.
+_WARMUP, _HOLDS_UNTIL, _EIGHT_BITS_FROM = 0.02, 0.6, 0.8
 
 
 class Chunked:
@@ -63,7 +63,7 @@ class Chunked:
             left_frames,
             after=_MIDDLE_LAYER,
             middle_head=self.model.get_submodule(_PHONE_HEAD),
-            int8=progress.share >= _HOLDS_UNTIL,
+            int8=progress.share >= _EIGHT_BITS_FROM,
         )
         end = ctc_loss(found[1], n_frames, batch, blank_id=0)
         middle = self._phone_loss(found[0], n_frames, batch)

@@ -42,8 +42,8 @@ def small_config() -> Wav2Vec2Config:
         feat_extract_norm="layer", conv_bias=False, do_stable_layer_norm=True,
         hidden_size=256, num_hidden_layers=8, num_attention_heads=4, intermediate_size=1024,
         num_conv_pos_embeddings=31, num_conv_pos_embedding_groups=16,
-        mask_time_prob=0.1, mask_time_length=4, mask_feature_prob=0.06, mask_feature_length=24,
-        layerdrop=0.02, hidden_dropout=0.0, attention_dropout=0.0, activation_dropout=0.0,
+        mask_time_prob=0.0, mask_feature_prob=0.0, layerdrop=0.0,
+        hidden_dropout=0.0, attention_dropout=0.0, activation_dropout=0.0,
         feat_proj_dropout=0.0, final_dropout=0.0, ctc_loss_reduction="mean", ctc_zero_infinity=True,
     )  # fmt: skip
 

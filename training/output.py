@@ -63,7 +63,7 @@ class Output:
         except OtherRunError:
             raise
         except Exception as error:  # a file can be broken in as many ways as torch can fail
-            reason = (str(error).splitlines() or [""])[0]
+            reason = " ".join(str(error).split())[:300]  # torch's first line names nothing
             raise TrainingStateError(
                 f"{file} cannot be gone on from ({type(error).__name__}: {reason}): choose a new "
                 "folder, or delete it to start anew"
