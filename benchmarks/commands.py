@@ -8,6 +8,7 @@ from . import (
     alignment_commands,
     cost_commands,
     peer_commands,
+    pocketsphinx_commands,
     report_commands,
     stream_commands,
 )
@@ -32,6 +33,7 @@ _HOMES = (
     stream_commands,
     cost_commands,
     peer_commands,
+    pocketsphinx_commands,
     accuracy_commands,
     alignment_commands,
     report_commands,

@@ -68,7 +68,7 @@ def measure(
         raise BenchmarkError(f"decoders are {', '.join(decoders)}, expected some of {DECODERS}")
     if "lm" in decoders and lm is None and recognizer.bundle.manifest.language_model is None:
         raise BenchmarkError("there is no language model to measure: name one with --lm, or attach")
-    sets = _sets(data)
+    sets = scored_sets(data)
     conditions = Conditions.now(
         recognizer,
         threads=threads,
@@ -123,7 +123,7 @@ def measure_hotwords(
     Raises:
         BenchmarkError: If there is no development set.
     """
-    sets = _sets(data)
+    sets = scored_sets(data)
     hotwords = {name: rarest([text for _, text in rows]) for name, rows in sets.items()}
     conditions = Conditions.now(
         recognizer,
@@ -199,7 +199,12 @@ def hotword_errors(
     return hot, other
 
 
-def _sets(data: Path) -> dict[str, list[Spoken]]:
+def scored_sets(data: Path) -> dict[str, list[Spoken]]:
+    """Return the development sets that hold transcripts.
+
+    Raises:
+        BenchmarkError: There is no manifest, or no such set.
+    """
     if not (data / "MANIFEST.tsv").is_file():
         raise BenchmarkError(f"{data} holds no MANIFEST.tsv: name the folder of the data manifest")
     sets = {name: rows for name, rows in development_sets(data).items() if rows}

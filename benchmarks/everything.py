@@ -27,7 +27,7 @@ MORE = {
 """What only runs when it is asked for, and why."""
 ELSEWHERE = (
     "window", "batching", "soak", "alignment", "pronunciation", "phrases", "confidence", "hotwords",
-    "adaptation", "pretraining",
+    "adaptation", "pretraining", "pocketsphinx",
 )  # fmt: skip
 """What `all` never runs."""
 

@@ -13,10 +13,13 @@ RATE_HZ = 16_000
 
 
 def load(job: dict[str, Any]) -> dict[str, Callable[[NDArray[np.float32]], str]]:
-    """Load the bundle; `stream` hears the recording in chunks, as a microphone gives it."""
+    """Load the bundle, decoded as the job says, or greedily.
+
+    `stream` hears the recording in chunks, as a microphone gives it.
+    """
     sys.path.append(job["package"])
     recognizer = importlib.import_module("wav2edge").load(
-        job["model"], threads=job["threads"], decoder="greedy"
+        job["model"], threads=job["threads"], **job.get("decoding", {"decoder": "greedy"})
     )
 
     def whole(samples: NDArray[np.float32]) -> str:

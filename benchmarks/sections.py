@@ -37,7 +37,8 @@ def sections(results: Sequence[Result]) -> list[Section]:
     for result in results:
         by_name.setdefault(result.benchmark, []).append(result)
     found = [section for make in _MAKERS for section in make(by_name)]
-    shown = {"keep-up", "cost", "latency", "accuracy", "memory", "start", "streams", "sizes"}
+    shown = {"keep-up", "cost", "latency", "accuracy", "memory", "start", "streams", "sizes",
+             "pocketsphinx"}  # fmt: skip
     return found + [_plain(one) for name in by_name if name not in shown for one in by_name[name]]
 
 
@@ -309,6 +310,12 @@ def _sizes(by_name: ByName) -> list[Section]:
     return found
 
 
+def _pocketsphinx(by_name: ByName) -> list[Section]:
+    from .pocketsphinx_figures import section
+
+    return [section(one) for one in by_name.get("pocketsphinx", ())]
+
+
 def _growth(by_name: ByName) -> list[Section]:
     rows = [["what grows", "slope (interval of 95 %)", "r²", "points"]]
     for result in (one for several in by_name.values() for one in several):
@@ -330,5 +337,6 @@ def _plain(result: Result) -> Section:
 
 
 _MAKERS: tuple[Callable[[ByName], list[Section]], ...] = (
-    _keep_up, _cost, _latency, _accuracy, _memory, _start, _streams, _sizes, _growth,
+    _keep_up, _cost, _latency, _accuracy, _memory, _start, _streams, _sizes, _pocketsphinx,
+    _growth,
 )  # fmt: skip

@@ -25,6 +25,7 @@ WITHOUT: dict[str, dict[str, str]] = {
     "peers": {"--model": "name a --checkpoint", "--provider": "run on the processor"},
     "streams": {"--threads": "has one thread"},
     "sizes": {"--model": "Random weights"},
+    "pocketsphinx": dict.fromkeys(("--threads", "--provider"), "One thread of the processor each"),
     "window": {"--model": "random weights"},
     "adaptation": dict.fromkeys(("--model", "--threads", "--provider"), "a checkpoint"),
     "pretraining": dict.fromkeys(("--model", "--threads", "--provider"), "Train one arm"),
