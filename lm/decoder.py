@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from .alphabet import Alphabet
 from .greedy import SpokenWord
 
+LEAD_FRAMES = 32
+"""Frames before the first spoken one that a decoder is given: a first letter may be weak."""
 S = TypeVar("S")
 """A decoder's state: an immutable value that can be pickled and compared."""
 

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .alphabet import Alphabet
+from .decoder import LEAD_FRAMES
 from .errors import DecoderError, LogProbsError
 from .greedy import SpokenWord
 from .phrase_graph import compile_templates
@@ -35,8 +36,6 @@ EXACT_NODES = 8000
 """Graphs up to this size are searched exactly."""
 BEAM = 20.0
 """Nats; larger graphs are searched in a beam this wide."""
-LEAD_FRAMES = 32
-"""Frames before the first spoken one that a phrase may begin in."""
 _CHECK_FRAMES = 16  # so often it is asked whether a phrase can still fit
 
 
@@ -115,6 +114,9 @@ class PhraseDecoder:
     >>> [(word.text, word.start_frame, word.end_frame) for word in decoder.finish(state)]
     [('NO', 1, 4)]
     """
+
+    knows_noise = True
+    """It knows by itself what was not said to it."""
 
     def __init__(
         self,

@@ -20,11 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .alphabet import Alphabet
-from .beam import BeamDecoder
-from .decoder import Decoder
+from .decoder import LEAD_FRAMES, Decoder
 from .errors import DecoderError, LogProbsError
 from .greedy import GreedyDecoder, GreedyState, SpokenWord
-from .phrases import LEAD_FRAMES, PhraseDecoder
 
 Frames = NDArray[np.float32]
 
@@ -74,7 +72,8 @@ class UtteranceDecoder:
     ) -> None:
         self.identity = identity
         self._decoder, self._pause_frames = decoder, pause_frames
-        self._reject_below = 0.0 if isinstance(decoder, PhraseDecoder) else reject_below
+        knows_noise: bool = getattr(decoder, "knows_noise", False)
+        self._reject_below = 0.0 if knows_noise else reject_below
         alphabet = decoder.alphabet
         self._greedy = GreedyDecoder(alphabet, pause_frames=pause_frames)
         self._unspoken = [
@@ -124,6 +123,8 @@ class UtteranceDecoder:
             HotwordError: If one cannot be spelled; the state given stays as it was.
             DecoderError: If the decoder knows no hotwords.
         """
+        from .beam import BeamDecoder  # a decoder alone needs none of what comes with it
+
         if not isinstance(self._decoder, BeamDecoder):
             raise DecoderError(
                 f"hotwords were given to a decoder that knows none ({self.identity}): expected the "

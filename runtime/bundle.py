@@ -7,14 +7,14 @@ r"""A model bundle: a folder with all that a device needs, checked before anythi
     lm/             a language model and, with a binary, its word list (`attachment.py`), if any
 
 A bundle may come from a stranger: it is data and never code (no pickle), nothing outside its
-folder is opened, and what does not fit is refused before the model is loaded. Hashes guard against
+folder is opened, and what does not fit is refused before the model is used. Hashes guard against
 damage, not against forgery: whoever writes a bundle writes its hashes.
 """
 
-import hashlib
 import json
 import os
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -29,6 +29,7 @@ from .errors import (
     ManifestError,
     UnsafePathError,
 )
+from .integrity import check_contents, check_size, checking, sha256_of
 from .manifest import SCHEMA, Manifest
 from .onnx_asr import VOCABULARY, is_onnx_asr, read_facts
 
@@ -53,7 +54,17 @@ class Bundle:
 
     @classmethod
     def read(cls, folder: str | os.PathLike[str]) -> Self:
+        """Open a bundle, and check every file of it; raises what `reading` does."""
+        with cls.reading(folder) as bundle:
+            return bundle
+
+    @classmethod
+    @contextmanager
+    def reading(cls, folder: str | os.PathLike[str]) -> Iterator[Self]:
         """Open a bundle, and check every file of it.
+
+        The weights, if they have a file of their own, are checked beside what is done with the
+        bundle in this context: they are numbers, which nobody interprets.
 
         A folder in the layout of onnx-asr, without a manifest, is read as it is (`onnx_asr.py`).
 
@@ -65,11 +76,13 @@ class Bundle:
             ManifestError: If the manifest cannot be understood.
             SchemaError: If it was written for another version.
             UnsafePathError: If a file name leads out of the folder.
-            DamagedBundleError: If a file is not the one that was written.
+            DamagedBundleError: If a file is not the one that was written; of the weights, when
+                the context ends.
         """
         folder = Path(folder)
         if not (folder / MANIFEST).exists() and is_onnx_asr(folder):
-            return cls(folder, *_foreign(folder))
+            yield cls(folder, *_foreign(folder))
+            return
         manifest = Manifest.from_json(_manifest_of(folder), source=str(folder / MANIFEST))
         said = manifest.language_model
         attached = () if said is None else filter(None, (said.file, said.words))
@@ -84,9 +97,16 @@ class Bundle:
                 f"{folder / WEIGHTS} is not what {MANIFEST} tells of: copy the whole folder again"
             )
         for name, facts in manifest.files.items():
-            _check(_inside(folder, name), n_bytes=facts.bytes, sha256=facts.sha256)
+            check_size(_inside(folder, name), facts.bytes)
+            if name != WEIGHTS:
+                check_contents(folder / name, facts.sha256)
         contents = (folder / TOKENS).read_bytes()
-        return cls(folder, manifest, _alphabet(manifest, contents, str(folder / TOKENS)))
+        found = cls(folder, manifest, _alphabet(manifest, contents, str(folder / TOKENS)))
+        if WEIGHTS not in manifest.files:
+            yield found
+            return
+        with checking(folder / WEIGHTS, manifest.files[WEIGHTS].sha256):
+            yield found
 
     @classmethod
     def write(
@@ -240,29 +260,6 @@ def _inside(folder: Path, name: str) -> Path:
     return folder / name
 
 
-def _check(path: Path, *, n_bytes: int, sha256: str) -> None:
-    if not path.is_file():
-        raise BundleNotFoundError(
-            f"{path} is missing, though the manifest lists it: copy the whole folder again"
-        )
-    there = path.stat().st_size
-    if there != n_bytes:
-        raise DamagedBundleError(
-            f"{path} has {there} bytes, the manifest says {n_bytes}: copy the bundle again"
-        )
-    found = _sha256(path)
-    if found != sha256:
-        raise DamagedBundleError(
-            f"{path} has SHA-256 {found}, the manifest says {sha256}: the file was changed or "
-            "damaged; copy the bundle again, or export it again"
-        )
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _alphabet(manifest: Manifest, contents: bytes, source: str) -> Alphabet:
     try:
         lines = contents.decode("utf-8").split("\n")
@@ -306,7 +303,7 @@ def _put(path: Path, body: bytes | Path) -> dict[str, Any]:
         path.write_bytes(body)
     with path.open("rb+") as file:
         os.fsync(file.fileno())
-    return {"sha256": _sha256(path), "bytes": path.stat().st_size}
+    return {"sha256": sha256_of(path), "bytes": path.stat().st_size}
 
 
 def _refuse_to_replace(folder: Path, *, overwrite: bool) -> None:

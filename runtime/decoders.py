@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from wav2edge.lm.decoder import Decoder
-from wav2edge.lm.fusion import BeamOptions
 from wav2edge.lm.greedy import GreedyDecoder
-from wav2edge.lm.templates import Templates
 from wav2edge.lm.utterance import UtteranceDecoder
 
 from .bundle import Bundle
@@ -21,7 +19,9 @@ from .frames import Geometry
 from .transcript import PAUSE_S
 
 if TYPE_CHECKING:
+    from wav2edge.lm.fusion import BeamOptions
     from wav2edge.lm.ngram import LanguageModel
+    from wav2edge.lm.templates import Templates
     from wav2edge.lm.vocabulary import Vocabulary
 
 _MOST_KEPT = 8  # decoders and language models of one recognizer
@@ -110,12 +110,14 @@ class Decoders:
                 "alpha and beta weigh a language model, and there is none: name one (lm), or "
                 "attach one to the bundle (wav2edge lm attach)"
             )
+        from wav2edge.lm.fusion import BeamOptions
+
         options = _options(asked, model.options if model is not None else BeamOptions())
         if asked.decoder == "pyctcdecode":
             return "pyctcdecode", self._pyctcdecode(model, options, asked.hotwords)
         return self._beam(model, options)
 
-    def _beam(self, model: "_Model | None", options: BeamOptions) -> tuple[str, Decoder[Any]]:
+    def _beam(self, model: "_Model | None", options: "BeamOptions") -> tuple[str, Decoder[Any]]:
         from wav2edge.lm.beam import BeamDecoder
 
         identity = f"{options}, {model.identity if model is not None else 'no language model'}"
@@ -131,7 +133,7 @@ class Decoders:
 
         return identity, self._once(identity, make)
 
-    def _phrases(self, templates: Templates, reject: float | None) -> tuple[str, Decoder[Any]]:
+    def _phrases(self, templates: "Templates", reject: float | None) -> tuple[str, Decoder[Any]]:
         from wav2edge.lm.phrases import REJECT, PhraseDecoder
 
         reject = REJECT if reject is None else reject
@@ -146,7 +148,7 @@ class Decoders:
     def _pyctcdecode(
         self,
         model: "_Model | None",
-        options: BeamOptions,
+        options: "BeamOptions",
         hotwords: Mapping[str, float] | None,
     ) -> Decoder[Any]:
         from wav2edge.lm.pyctcdecode_decoder import PyctcdecodeDecoder
@@ -172,6 +174,7 @@ class Decoders:
             return None
         if asked is None:
             return self._once("the bundle's", self._attached)
+        from wav2edge.lm.fusion import BeamOptions
         from wav2edge.lm.ngram import load_language_model
 
         path = Path(asked)
@@ -211,11 +214,13 @@ class _Model:
     identity: str
     path: Path
     scores: "LanguageModel"
-    options: BeamOptions
+    options: "BeamOptions"
     """How it is to be weighed if nothing else is asked for."""
 
 
-def _options(asked: Decoding, base: BeamOptions) -> BeamOptions:
+def _options(asked: Decoding, base: "BeamOptions") -> "BeamOptions":
+    from wav2edge.lm.fusion import BeamOptions
+
     if isinstance(asked.beam, BeamOptions):
         base = asked.beam
     elif asked.beam is not None:

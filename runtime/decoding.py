@@ -12,16 +12,17 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Literal, TypedDict
-
-from wav2edge.lm.fusion import BeamOptions
-from wav2edge.lm.templates import Templates
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, Union
 
 from .errors import OptionsError, PhrasesNotFoundError
 
+if TYPE_CHECKING:
+    from wav2edge.lm.fusion import BeamOptions
+    from wav2edge.lm.templates import Templates
+
 Kind = Literal["greedy", "beam", "pyctcdecode"]
 KINDS: tuple[Kind, ...] = ("greedy", "beam", "pyctcdecode")
-PhrasesLike = str | os.PathLike[str] | Sequence[str] | Templates
+PhrasesLike: TypeAlias = Union[str, os.PathLike[str], Sequence[str], "Templates"]
 
 
 class DecodingArguments(TypedDict, total=False):
@@ -31,7 +32,7 @@ class DecodingArguments(TypedDict, total=False):
     lm: str | os.PathLike[str] | Literal[False] | None
     hotwords: Mapping[str, float] | None
     phrases: PhrasesLike | None
-    beam: int | BeamOptions | None
+    beam: Union[int, "BeamOptions", None]
     alpha: float | None
     beta: float | None
     reject: float | None
@@ -55,7 +56,7 @@ class Decoding:
     phrases: PhrasesLike | None = None
     """All that may be said: lines of text, a path (`pathlib.Path`) of a file of them, a list of
     phrases, or `Templates`; `lm/templates.py` tells how they are written."""
-    beam: int | BeamOptions | None = None
+    beam: "int | BeamOptions | None" = None
     """Beams kept after each frame, or every option of the search."""
     alpha: float | None = None
     """Weight of the language model."""
@@ -67,10 +68,8 @@ class Decoding:
     def __post_init__(self) -> None:
         if self.decoder is not None and self.decoder not in KINDS:
             raise OptionsError(f"decoder is {self.decoder!r}, expected {', '.join(KINDS)}")
-        if self.beam is not None and not isinstance(self.beam, BeamOptions):
-            whole = isinstance(self.beam, int) and not isinstance(self.beam, bool)
-            if not whole or self.beam < 1:
-                raise OptionsError(f"beam is {self.beam!r}, expected a whole number, 1 or more")
+        if self.beam is not None:
+            _check_beam(self.beam)
         if self.phrases is not None and (others := self._given(_OF_SEARCH)):
             raise OptionsError(
                 f"phrases and {', '.join(others)} were given: phrases are all that can be heard, "
@@ -107,13 +106,24 @@ _ALL = tuple(field.name for field in fields(Decoding))
 _OF_SEARCH = ("decoder", "lm", "hotwords", "beam", "alpha", "beta")
 
 
-def templates_of(phrases: PhrasesLike) -> Templates:
+def _check_beam(beam: object) -> None:
+    if isinstance(beam, int) and not isinstance(beam, bool) and beam >= 1:
+        return
+    from wav2edge.lm.fusion import BeamOptions
+
+    if not isinstance(beam, BeamOptions):
+        raise OptionsError(f"beam is {beam!r}, expected a whole number, 1 or more")
+
+
+def templates_of(phrases: PhrasesLike) -> "Templates":
     """Read phrases, however they are given; see `Decoding.phrases`.
 
     Raises:
         PhrasesNotFoundError: If a file cannot be read.
         TemplateError: If a phrase cannot be understood.
     """
+    from wav2edge.lm.templates import Templates
+
     if isinstance(phrases, Templates):
         return phrases
     if isinstance(phrases, str):

@@ -20,15 +20,10 @@ from .audio import Audio, Samples, until_failure
 from .bundle import MANIFEST, Bundle
 from .decoders import Decoders
 from .decoding import Decoding, DecodingArguments
-from .endpoint import ENDPOINTS, Endpointer, EndpointOptions
 from .errors import AudioError, BundleNotFoundError, OfflineOnlyError, OptionsError
-from .live_model import LiveModel
 from .onnx_asr import LAYOUT, WholeModel
-from .segmenter import Segmenter, timed
 from .session import Provider, Session, open_session
-from .stream import LATENCIES, Stream, StreamOptions, StreamState
-from .transcript import Transcript
-from .vad import Vad, open_vad
+from .transcript import Transcript, timed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -38,12 +33,15 @@ if TYPE_CHECKING:
     from wav2edge.lm.vocabulary import Vocabulary
 
     from .alignment import Alignment
+    from .endpoint import EndpointOptions
     from .pronunciation import Pronunciation
+    from .stream import Stream, StreamOptions, StreamState
+    from .vad import Vad
 
 EMBEDDED = Path(__file__).with_name("embedded")
 """The bundle that comes with the package."""
 
-_Options = TypeVar("_Options", StreamOptions, EndpointOptions)
+_Options = TypeVar("_Options", "StreamOptions", "EndpointOptions")
 
 Progress = Callable[[float, float], None]
 """Told, after each step, the seconds of audio done and the seconds that the recording promises."""
@@ -80,8 +78,8 @@ def load(
             f"no bundle was named, and this installation has no embedded model in {EMBEDDED}: name "
             "the folder of a bundle, or install wav2edge again"
         )
-    found = Bundle.read(EMBEDDED if bundle is None else bundle)
-    session = open_session(found.model_path, threads=threads, provider=provider)
+    with Bundle.reading(EMBEDDED if bundle is None else bundle) as found:
+        session = open_session(found.model_path, threads=threads, provider=provider)
     return Recognizer(found, session, Decoding(**decoding))
 
 
@@ -238,14 +236,14 @@ class Recognizer:
 
     def stream(
         self,
-        latency: str | StreamOptions = "balanced",
+        latency: "str | StreamOptions" = "balanced",
         *,
-        endpoint: str | EndpointOptions = "default",
+        endpoint: "str | EndpointOptions" = "default",
         sample_rate: SupportsIndex | float | None = None,
         vad: bool = False,
-        state: StreamState | None = None,
+        state: "StreamState | None" = None,
         **decoding: Unpack[DecodingArguments],
-    ) -> Stream:
+    ) -> "Stream":
         """Open a live stream. Streams share the model and nothing else; any number may be open.
 
         Args:
@@ -267,6 +265,11 @@ class Recognizer:
             StateError: If the state is none, or one of another model, version, or options.
             VadMissingError: If `vad` is asked for and not installed.
         """
+        from .endpoint import ENDPOINTS, Endpointer, EndpointOptions
+        from .live_model import LiveModel
+        from .segmenter import Segmenter
+        from .stream import LATENCIES, Stream, StreamOptions
+
         if isinstance(self._model, WholeModel):
             raise OfflineOnlyError(
                 f"{self.bundle.folder} is in the layout of onnx-asr, whose graph sees a recording "
@@ -281,8 +284,10 @@ class Recognizer:
         detector = self._detector() if vad else None
         return Stream(LiveModel(self._model, segmenter, options, detector), sample_rate, state)
 
-    def _detector(self) -> Vad:
+    def _detector(self) -> "Vad":
         """Return the voice activity detector that all streams share, loaded once."""
+        from .vad import open_vad
+
         with self._loading:
             if self._vad is None:
                 self._vad = open_vad(self.sample_rate_hz)

@@ -1,6 +1,6 @@
 """Log-probs -> events: the decoder's words and the endpointer's decisions, folded into segments."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -12,7 +12,7 @@ from wav2edge.lm.utterance import UtteranceDecoder, UtteranceState
 from .endpoint import Endpointer, EndpointOptions, EndpointState, Reason
 from .events import Event, Final, Partial, SpeechEnd, SpeechStart
 from .frames import Geometry
-from .transcript import Segment, Word
+from .transcript import Segment, timed
 
 Array = NDArray[np.float32]
 
@@ -179,25 +179,3 @@ class Segmenter:
             Partial(state.segment_id, stable, unstable, time_s, separator=self._separator)
         )
         return replace(state, shown=(stable, unstable))
-
-
-def timed(words: Sequence[SpokenWord], geometry: Geometry, duration_s: float) -> list[Word]:
-    """Give words their times.
-
-    A word lasts from half a hop before the centre of what its first frame sees to half a hop after
-    the last's.
-
-    Args:
-        words: In order.
-        geometry: Of the frames they were heard in.
-        duration_s: Of the audio; no time is later.
-    """
-    return [
-        Word(
-            text=word.text,
-            start_s=min(max(0.0, geometry.center_s(word.start_frame - 0.5)), duration_s),
-            end_s=min(geometry.center_s(word.end_frame - 0.5), duration_s),
-            confidence=word.confidence,
-        )
-        for word in words
-    ]

@@ -5,9 +5,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from .subtitles import Subtitles
+
+if TYPE_CHECKING:
+    from wav2edge.lm.greedy import SpokenWord
+
+    from .frames import Geometry
 
 PAUSE_S = 1.0  # silence between two words that ends a segment
 
@@ -23,6 +28,28 @@ class Word:
     """Seconds from the start of the audio."""
     confidence: float
     """0 to 1; `wav2edge.lm.greedy.SpokenWord` tells how it is made."""
+
+
+def timed(words: "Sequence[SpokenWord]", geometry: "Geometry", duration_s: float) -> "list[Word]":
+    """Give words their times.
+
+    A word lasts from half a hop before the centre of what its first frame sees to half a hop after
+    the last's.
+
+    Args:
+        words: In order.
+        geometry: Of the frames they were heard in.
+        duration_s: Of the audio; no time is later.
+    """
+    return [
+        Word(
+            text=word.text,
+            start_s=min(max(0.0, geometry.center_s(word.start_frame - 0.5)), duration_s),
+            end_s=min(geometry.center_s(word.end_frame - 0.5), duration_s),
+            confidence=word.confidence,
+        )
+        for word in words
+    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -390,6 +390,11 @@ def test_weights_beside_a_model_come_along_and_are_checked(tmp_path: Path) -> No
     weights.write_bytes(b"Weights")
     with pytest.raises(DamagedBundleError, match="SHA-256"):
         Bundle.read(bundle.folder)
+    with pytest.raises(DamagedBundleError, match="SHA-256"), Bundle.reading(bundle.folder) as found:
+        raise ModelFormatError(f"{found.model_path}: what damaged weights may lead to")
+    weights.write_bytes(b"Weight")
+    with pytest.raises(DamagedBundleError, match="6 bytes"), Bundle.reading(bundle.folder):
+        raise AssertionError("nothing may be done with a file that is too short")
     other = write(tmp_path / "other", model=MODEL_BYTES).folder
     (other / "model.onnx.data").write_bytes(b"weights")
     with pytest.raises(DamagedBundleError, match=r"model\.onnx\.data is not what"):

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from wav2edge.lm.alphabet import Alphabet
+from wav2edge.lm.decoder import LEAD_FRAMES
 from wav2edge.lm.errors import DecoderError, LogProbsError, TemplateError
 from wav2edge.lm.greedy import SpokenWord
-from wav2edge.lm.phrases import LEAD_FRAMES, REJECT, PhraseDecoder, PhraseState
+from wav2edge.lm.phrases import REJECT, PhraseDecoder, PhraseState
 from wav2edge.lm.templates import Templates
 
 LETTERS = Alphabet(("_", "<s>", "|", "N", "O", "E"), 0, 2, (1,))

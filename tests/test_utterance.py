@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from spelled import LETTERS, Frames, said
 
 from wav2edge.lm.beam import BeamDecoder
-from wav2edge.lm.decoder import Decoder
+from wav2edge.lm.decoder import LEAD_FRAMES, Decoder
 from wav2edge.lm.errors import DecoderError, LogProbsError
 from wav2edge.lm.greedy import GreedyDecoder, SpokenWord
-from wav2edge.lm.phrases import LEAD_FRAMES, PhraseDecoder
+from wav2edge.lm.phrases import PhraseDecoder
 from wav2edge.lm.templates import Templates
 from wav2edge.lm.utterance import UtteranceDecoder
 
