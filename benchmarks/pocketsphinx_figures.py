@@ -19,7 +19,8 @@ DEFINITIONS = {
     "and noise) in which words are heard; n: recordings",
     "cpu_ms_per_s": "CPU ms of the process per second of audio, over the whole set; n: rounds",
     "lacking": "share of a set's running words that PocketSphinx's dictionary lacks",
-    "start_wall_s": "a fresh process, from its start to the text of a recording of 3 s: time",
+    "start_wall_s": "a fresh process, from its start to the text of a recording of about 3 s, of "
+    "its domain if it has one: time",
     "start_cpu_s": "the same: CPU time of the whole process, interpreter included",
     "rss_mb": "largest resident set of that process",
     "rss_beyond_mb": "the same less the size of the files",

@@ -11,9 +11,11 @@ if TYPE_CHECKING:
     from .alphabet import Alphabet
     from .build import BuildOptions, Built
     from .corpus import Normalizer
+    from .templates import Templates
 
 AlphabetOf = Callable[[str], "Alphabet"]
 _FALLBACK = [0.5, 1.0, 1.5]
+_DRAWN = 20_000
 
 
 def add_parsers(
@@ -57,7 +59,16 @@ def _add_build(
         description="Make an n-gram model (interpolated modified Kneser-Ney), and its word list; "
         "and a binary where KenLM's build_binary is on PATH.",
     )
-    _add_text(one)
+    _add_text(one, at_least="*")
+    one.add_argument(
+        "--phrases",
+        type=Path,
+        metavar="FILE",
+        help="templates, of which sentences are drawn beside the text or instead of it",
+    )
+    one.add_argument(
+        "--draw", type=int, default=_DRAWN, metavar="N", help=f"so many; default: {_DRAWN}"
+    )
     one.add_argument(
         "-o",
         "--out",
@@ -98,9 +109,9 @@ def _add_build(
     one.set_defaults(run=partial(_build, one, alphabet_of))
 
 
-def _add_text(parser: argparse.ArgumentParser) -> None:
+def _add_text(parser: argparse.ArgumentParser, *, at_least: str = "+") -> None:
     parser.add_argument(
-        "text", nargs="+", type=Path, metavar="TEXT", help="a sentence a line, gzipped or not"
+        "text", nargs=at_least, type=Path, metavar="TEXT", help="a sentence a line, gzipped or not"
     )
     how = parser.add_mutually_exclusive_group()
     how.add_argument(
@@ -127,13 +138,16 @@ def _build(
     taken = arguments.discount_fallback
     if taken and len(taken) != len(_FALLBACK):
         parser.error(f"--discount-fallback takes three numbers or none, {len(taken)} were given")
+    if not arguments.text and arguments.phrases is None:
+        parser.error("there is nothing to make it of: name a TEXT, or --phrases")
+    if arguments.draw < 1:
+        parser.error(f"--draw is {arguments.draw}, expected 1 or more")
     from .build import build_language_model
-    from .corpus import sentences
 
     alphabet = alphabet_of(arguments.alphabet) if arguments.alphabet else None
     normalize = _normalizer(arguments, alphabet)
     progress = _Progress()
-    text = sentences(arguments.text, normalize, progress, encoding=arguments.encoding)
+    text = _sentences(arguments, normalize, progress)
     try:
         made = build_language_model(
             text,
@@ -147,6 +161,35 @@ def _build(
     for line in _described(made, alphabet):
         print(line)
     return 0
+
+
+def _sentences(
+    arguments: argparse.Namespace, normalize: "Normalizer | None", progress: "_Progress"
+) -> Iterator[list[str]]:
+    """Yield the sentences of all text, then those that are drawn of templates."""
+    from .corpus import sentences
+
+    if arguments.text:
+        yield from sentences(arguments.text, normalize, progress, encoding=arguments.encoding)
+    if arguments.phrases is not None:
+        from .drawing import draw_sentences
+
+        for words in draw_sentences(_templates(arguments.phrases), arguments.draw):
+            yield normalize(" ".join(words)).split() if normalize else words
+
+
+def _templates(path: Path) -> "Templates":
+    from .errors import LanguageModelReadError
+    from .templates import Templates
+
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise LanguageModelReadError(
+            f"{path} cannot be read ({why}): expected a file of phrases, UTF-8, one a line"
+        ) from error
+    return Templates.read(text, source=str(path))
 
 
 def _options(arguments: argparse.Namespace, normalize: "Normalizer | None") -> "BuildOptions":

@@ -311,3 +311,21 @@ def test_detaching_from_a_bundle_without_one_is_nothing(bundle: Path) -> None:
     """A bundle without a language model stays one."""
     assert detach(Bundle.read(bundle)).manifest.language_model is None
     assert stat.S_ISREG((bundle / MANIFEST).stat().st_mode)
+
+
+def test_a_model_of_templates(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Sentences are drawn of phrases, beside text or without; neither is wrong use."""
+    phrases, text, out = tmp_path / "home.txt", tmp_path / "text.txt", tmp_path / "lm.arpa"
+    phrases.write_text("turn (on|off) the light[s]\n", encoding="utf-8")
+    text.write_text("Good night\n", encoding="utf-8")
+    made = ["lm", "build", "-o", str(out), "--discount-fallback", "--normalize", "upper"]
+    assert cli.main([*made, "--phrases", str(phrases), "--draw", "50"]) == 0
+    assert "200 words in 50 sentences" in capsys.readouterr().out
+    words = out.with_suffix(".words.txt").read_text(encoding="utf-8").split()
+    assert sorted(words) == ["LIGHT", "LIGHTS", "OFF", "ON", "THE", "TURN"]
+    assert cli.main([*made, str(text), "--phrases", str(phrases), "--draw", "50"]) == 0
+    assert "202 words in 51 sentences" in capsys.readouterr().out
+    assert cli.main([*made, "--phrases", str(tmp_path / "gone.txt")]) == 2
+    assert "expected a file of phrases" in capsys.readouterr().err
+    assert cli.main(made) == 2
+    assert "name a TEXT, or --phrases" in capsys.readouterr().err
