@@ -1,8 +1,8 @@
 """What PocketSphinx does with its own English model (`peer_worker`).
 
-The job gives options of its decoder, the words that it shall know, and words by set, of which those
-are counted that its dictionary lacks. What it shall know and lacks is spoken like the words that it
-is made of (`eco` and `bee`); what is not made of such is an error.
+The job gives options of its decoder, the words that it shall know (none: all of its dictionary),
+and words by set, of which those are counted that its dictionary lacks. What it shall know and lacks
+is spoken like the words that it is made of (`eco` and `bee`); what is not made of such is an error.
 """
 
 import importlib
@@ -27,15 +27,16 @@ def load(job: dict[str, Any]) -> dict[str, Callable[[NDArray[np.float32]], str]]
     known = read_dictionary(dictionary)
     added = {word: composed(word, known) for word in job["words"] if word not in known}
     with tempfile.TemporaryDirectory() as folder:
-        if added:
-            lines = (f"{word} {phones}\n" for word, phones in added.items())
-            extended = Path(folder, "extended.dict")
-            extended.write_text(dictionary.read_text(encoding="utf-8") + "".join(lines))
-            options["dict"] = str(extended)
+        if job["words"]:
+            lines = [f"{word} {phones}" for word, phones in added.items()]
+            lines += entries(dictionary, frozenset(job["words"]))
+            own = Path(folder, "words.dict")
+            own.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+            options["dict"] = str(own)
         decoder = library.Decoder(loglevel="FATAL", **options)
-    own = [model / "en-us.lm.bin"] if not {"lm", "jsgf"} & set(options) else []
-    files = [dictionary, *(model / "en-us").iterdir(), *own]
-    files += [Path(options[one]) for one in ("lm", "jsgf") if one in options]
+        size = _size([Path(options.get("dict", dictionary)), *(model / "en-us").iterdir()])
+    named = [Path(options[one]) for one in ("lm", "jsgf") if one in options]
+    size += _size(named or [model / "en-us.lm.bin"])
 
     def whole(samples: NDArray[np.float32]) -> str:
         decoder.start_utt()
@@ -48,14 +49,23 @@ def load(job: dict[str, Any]) -> dict[str, Callable[[NDArray[np.float32]], str]]
         return "" if found is None else str(found.hypstr)
 
     def about(_: NDArray[np.float32]) -> str:
-        size_mb = sum(one.stat().st_size for one in files) / 1e6
         lacking = {
             name: sum(word not in known for word in words) / len(words)
             for name, words in job["said"].items()
         }
-        return json.dumps({"file_mb": size_mb, "added": added, "lacking": lacking})
+        return json.dumps({"file_mb": size / 1e6, "added": added, "lacking": lacking})
 
     return {"whole": whole, "about": about}
+
+
+def entries(path: Path, words: frozenset[str]) -> list[str]:
+    """Return the lines of these words, all readings of each (`tomato`, `tomato(2)`)."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return [line for line in lines if line.partition(" ")[0].partition("(")[0] in words]
+
+
+def _size(files: Iterable[Path]) -> int:
+    return sum(one.stat().st_size for one in files)
 
 
 def read_dictionary(path: Path) -> dict[str, str]:

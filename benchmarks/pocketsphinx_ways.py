@@ -1,8 +1,9 @@
 """How both recognizers are asked in `pocketsphinx`: with what language model, or with what grammar.
 
 The language model of a domain is made of sentences drawn from the same templates as the grammar,
-for both the same ones. PocketSphinx has its defaults but for one: with a grammar it does not search
-its lattice again (`bestpath`), which loses words of it and takes longer.
+for both the same ones. PocketSphinx has its defaults but for two: with a domain its dictionary
+holds the words of that alone (with all words it takes up to ten seconds to start), and with a
+grammar it does not search its lattice again (`bestpath`), which loses words and takes longer.
 """
 
 import tempfile

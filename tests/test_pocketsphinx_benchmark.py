@@ -150,11 +150,13 @@ class FakeDecoder:
 def test_its_worker_adds_words_and_counts_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Only what the dictionary lacks is added; a grammar needs no language model of its own."""
+    """A grammar comes with its words alone, all readings; what the dictionary lacks is added."""
     (tmp_path / "en-us").mkdir()
     (tmp_path / "en-us" / "means").write_bytes(bytes(1_000_000))
     (tmp_path / "en-us.lm.bin").write_bytes(bytes(5_000_000))
-    (tmp_path / "cmudict-en-us.dict").write_text("bee B IY\neco IY K OW\neco(2) E K OW\n")
+    (tmp_path / "cmudict-en-us.dict").write_text(
+        "bee B IY\nbee(2) B EH\nbeer B IH R\neco IY K OW\neco(2) E K OW\n"
+    )
     grammar = tmp_path / "home.jsgf"
     grammar.write_bytes(bytes(500_000))
     fake = SimpleNamespace(get_model_path=lambda _: str(tmp_path), Decoder=FakeDecoder)
@@ -164,7 +166,7 @@ def test_its_worker_adds_words_and_counts_files(
     ways = worker().load(job)
     made = FakeDecoder.last
     assert made.options["bestpath"] is False
-    assert made.dictionary.splitlines()[-1] == "ecobee IY K OW B IY"
+    assert made.dictionary.splitlines() == ["ecobee IY K OW B IY", "bee B IY", "bee(2) B EH"]
     assert ways["whole"](np.array([0.5, -2.0], np.float32)) == "turn it on"
     assert np.frombuffer(made.heard, np.int16).tolist() == [16383, -32767]
     assert ways["whole"](np.zeros(2, np.float32)) == ""
@@ -172,8 +174,9 @@ def test_its_worker_adds_words_and_counts_files(
     assert told["added"] == {"ecobee": "IY K OW B IY"}
     assert told["lacking"] == {"home": 0.25}
     assert told["file_mb"] == pytest.approx(1.5, abs=0.01)
-    worker().load({**job, "options": {}, "words": ["bee"]})
+    told = json.loads(worker().load({**job, "options": {}, "words": []})["about"](np.zeros(1)))
     assert "dict" not in FakeDecoder.last.options
+    assert told["file_mb"] == pytest.approx(6.0, abs=0.01)
 
 
 FAKE_PEER = """
