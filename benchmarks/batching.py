@@ -3,18 +3,23 @@
 Random weights in float32, at base size and at that of the embedded model; or a bundle. All streams
 are at the same chunk, their left context full. Ways take turns; what is compared is the CPU time of
 each turn, for threads the time on the clock, since they cost what single streams cost.
+
+Whole recordings likewise: so many of 10 s in one run, against one after the other; how many seconds
+of audio go through in a second is told by the clock, which is what counts on a GPU.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from wav2edge.runtime.acoustic import AcousticModel
 from wav2edge.runtime.pool import StreamPool
 from wav2edge.runtime.recognizer import Recognizer
+from wav2edge.runtime.steps import StepRequest
 from wav2edge.runtime.stream import Stream, StreamOptions
 from wav2edge.runtime.together import check_together
 
@@ -26,6 +31,8 @@ from .sessions import ONE_THREAD, Sessions
 Array = NDArray[np.float32]
 
 STREAMS = (1, 2, 4, 8, 16)
+RECORDINGS = (1, 4, 16)
+WHOLE_S = 10.0
 WORKERS = 2
 MODEL = "model"
 """What figures call a bundle that is named."""
@@ -104,6 +111,9 @@ def measure(
         )
         for one in _sets(recognizer, options, rounds, report):
             found |= _figures(size, one)
+        model_of_it = sessions.acoustic(recognizer.bundle)
+        for n, spent in _whole(model_of_it, max(1, rounds // 3), report).items():
+            found |= _offline_figures(f"{size}_{n}", n, spent)
     assert conditions is not None
     return Result(
         "batching",
@@ -154,6 +164,30 @@ def _sets(
     return sets
 
 
+def _whole(
+    model: AcousticModel, rounds: int, report: Callable[[str], None]
+) -> dict[int, dict[str, list[float]]]:
+    """Time log-probs of whole recordings, by their number: seconds of each turn and way."""
+    rng = np.random.default_rng(1)
+    n_samples = int(WHOLE_S * model.geometry.rate_hz)
+    spent: dict[int, dict[str, list[float]]] = {
+        n: {"alone": [], "together": []} for n in RECORDINGS
+    }
+    for number in range(rounds + 1):  # the first one warms up
+        report(f"recordings: round {number} of {rounds}")
+        for n in RECORDINGS:
+            noise = (0.1 * rng.standard_normal((n, n_samples))).astype(np.float32)
+            requests = [StepRequest(model.start(), one, 0, 0) for one in noise]
+            for way in _rotated(("alone", "together"), number):
+                began_s = time.perf_counter()
+                several = [requests] if way == "together" else [[one] for one in requests]
+                for one in several:
+                    model.steps(one)
+                if number:
+                    spent[n][way].append(time.perf_counter() - began_s)
+    return spent
+
+
 def _rotated(ways: Sequence[str], number: int) -> Sequence[str]:
     """Let another way begin each time."""
     first = number % len(ways)
@@ -167,18 +201,38 @@ def _figures(size: str, one: _Set) -> dict[str, list[float]]:
     return {
         f"{label}_alone_cpu_ms": [1000 * seconds / n for seconds in alone],
         f"{label}_together_cpu_ms": [1000 * seconds / n for seconds in together],
+        f"{label}_alone_step_ms": [1000 * seconds / n for seconds in clock],
+        f"{label}_together_step_ms": [1000 * seconds for seconds in one.wall_s["together"]],
         f"{label}_together_gain": [a / b for a, b in zip(alone, together, strict=True)],
         f"{label}_threads_gain": [a / b for a, b in zip(clock, threads, strict=True)],
     }
 
 
+def _offline_figures(
+    label: str, n: int, spent: Mapping[str, Sequence[float]]
+) -> dict[str, list[float]]:
+    alone, together = spent["alone"], spent["together"]
+    return {
+        f"{label}_whole_alone_audio_s_per_s": [n * WHOLE_S / seconds for seconds in alone],
+        f"{label}_whole_together_audio_s_per_s": [n * WHOLE_S / seconds for seconds in together],
+        f"{label}_whole_gain": [a / b for a, b in zip(alone, together, strict=True)],
+    }
+
+
 def _meaning(name: str) -> str:
     size, n, *what = name.split("_")
+    things = f"recordings of {WHOLE_S:g} s" if what[0] == "whole" else "streams"
     return (
-        f"{size} size, {n} streams: "
+        f"{size} size, {n} {things}: "
         + {
             "alone_cpu_ms": "CPU time of a step of one stream, pushed one by one",
             "together_cpu_ms": "the same, in one run of the network",
+            "alone_step_ms": "time on the clock of a step of one stream",
+            "together_step_ms": "time on the clock of one run with a step of each",
+            "whole_alone_audio_s_per_s": "seconds of audio that go through in a second on the "
+            "clock, one recording after the other, log-probs without decoding",
+            "whole_together_audio_s_per_s": "the same, in one run of the transformer",
+            "whole_gain": "time of one after the other over that of one run",
             "together_gain": "CPU time of one by one over that of one run",
             "threads_gain": f"time on the clock of one by one over that of {WORKERS} threads",
         }["_".join(what)]

@@ -76,7 +76,8 @@ def add_parsers(kinds: Kinds) -> None:
         help="several streams in one run of the network, or in threads, against one by one",
         description="1 to 16 streams of --model, in float32 or float16; or at base size and at "
         "that of the embedded model, random weights in float32, which needs the extra `export` "
-        "while the cache is empty.",
+        "while the cache is empty. Whole recordings as well: seconds of audio in a second, 1 to 16 "
+        "in one run.",
     )
     add_model(one, default="random weights at two sizes")
     add_sessions(one)

@@ -54,8 +54,8 @@ _T = TypeVar("_T")
 WHOLE_S = 30.0
 STEP_S, LOOK_AHEAD_S, LEFT_S = 20.0, 2.0, 10.0
 # The front's convolutions run over so much audio at a time: their output stays in the cache of the
-# processor, and memory does not grow with the step.
-_SLICE_S = 1.0
+# processor, and memory does not grow with the step. A GPU would wait for each such piece.
+_SLICE_S, _SLICE_S_ON_DEVICE = 1.0, 10.0
 # Bytes of left contexts that a run of several streams gathers: on the host more falls out of the
 # processor's caches, and at base size costs more than sharing the run gains.
 _MOST_ON_HOST, _MOST_ON_DEVICE = 36 << 20, 1 << 32
@@ -96,7 +96,8 @@ class AcousticModel:
         facts = bundle.manifest
         self.geometry = Geometry(facts.conv_kernels, facts.conv_strides, facts.sample_rate_hz)
         self._past, self._new = past_names(facts.layers), new_names(facts.layers)
-        self._slice_frames = max(1, self.geometry.frames_for(_SLICE_S * 1000))
+        slice_s = _SLICE_S if session.device is None else _SLICE_S_ON_DEVICE
+        self._slice_frames = max(1, self.geometry.frames_for(slice_s * 1000))
         self.normalization = Normalization(
             facts.do_normalize,
             facts.group_norm,

@@ -1,9 +1,12 @@
 """Keys and values of the past: the same as joining arrays, whoever holds which version."""
 
 import pickle
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,7 +14,7 @@ from wav2edge.runtime.acoustic import AcousticModel
 from wav2edge.runtime.bundle import Bundle
 from wav2edge.runtime.device import DeviceContext
 from wav2edge.runtime.left_context import LeftContext
-from wav2edge.runtime.session import open_session
+from wav2edge.runtime.session import Session, open_session
 
 N_ARRAYS, WIDTH = 4, 3
 Rows = list[np.ndarray[tuple[int, ...], np.dtype[np.float32]]]
@@ -83,6 +86,30 @@ def test_it_travels() -> None:
     assert twin.nbytes == N_ARRAYS * 20 * WIDTH * 4
     one, other = (each.extended(rows(5, 500), 20) for each in (context, twin))
     assert frames_in(one) == frames_in(other)
+
+
+def test_a_recording_on_a_device_goes_in_larger_pieces(
+    tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Convolutions run over ten seconds there, and give what they give over one."""
+    bundle, runs = Bundle.read(tiny_bundle), [0]
+    audio = np.random.default_rng(2).uniform(0, 0.8, 12 * 8000).astype(np.float32)
+    run = Session.run
+
+    def counted(session: Session, outputs: Sequence[str], feeds: Mapping[str, Any]) -> list[Any]:
+        runs[-1] += "samples" in feeds
+        return list(run(session, outputs, feeds))
+
+    monkeypatch.setattr(Session, "run", counted)
+
+    def heard(*, in_place: bool) -> Any:  # noqa: ANN401
+        session = open_session(bundle.model_path, threads=1, provider="cpu", in_place=in_place)
+        return np.concatenate(list(AcousticModel(bundle, session).log_probs([audio])))
+
+    expected = heard(in_place=False)
+    runs.append(0)
+    np.testing.assert_allclose(heard(in_place=True), expected, atol=1e-5)
+    assert runs == [12, 2]
 
 
 def test_a_context_on_a_device_is_the_same_value(tiny_bundle: Path) -> None:

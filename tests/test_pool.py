@@ -18,6 +18,7 @@ from tiny_bundle import say
 
 from wav2edge.benchmarks import batching
 from wav2edge.benchmarks.result import Result
+from wav2edge.benchmarks.sessions import Sessions
 from wav2edge.export.checkpoint import load_checkpoint
 from wav2edge.export.convert import manifest_facts
 from wav2edge.export.foreign import silence
@@ -277,11 +278,28 @@ def test_float16_shares_runs_too(bundles: Callable[..., Bundle]) -> None:
         np.testing.assert_allclose(step.log_probs, alone.log_probs, atol=1e-3, rtol=0)
 
 
+def test_the_benchmark_takes_a_bundle(
+    bundles: Callable[..., Bundle], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """One that is named is measured instead, with the threads asked for; int8 is refused."""
+    monkeypatch.setattr(batching, "STREAMS", (2,))
+    monkeypatch.setattr(batching, "RECORDINGS", (2,))
+    monkeypatch.setattr(batching, "WHOLE_S", 1.0)
+    named, how = str(bundles("odd").folder), Sessions(threads=2)
+    result = batching.measure(tmp_path, model=named, rounds=1, sessions=how)
+    assert result.conditions.threads == 2
+    assert {name.split("_")[0] for name in result.figures} == {"model"}
+    assert set(result.figures) == set(result.definitions)
+    with pytest.raises(BatchError, match="int8"):
+        batching.measure(tmp_path, model=str(bundles("odd", "int8-plain").folder), rounds=1)
+
+
 def test_the_benchmark_times_every_way(
     bundles: Callable[..., Bundle], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Each number of streams has its cost alone and together, and each figure its meaning."""
     monkeypatch.setattr(batching, "_bundle", lambda *_: bundles("odd").folder)
+    monkeypatch.setattr(batching, "WHOLE_S", 1.0)
     result = batching.measure(tmp_path, rounds=1)
     assert set(result.figures) == set(result.definitions)
     for n in batching.STREAMS:
@@ -289,4 +307,8 @@ def test_the_benchmark_times_every_way(
         assert alone is not None
         assert alone.median > 0
     assert Result.from_json(result.to_json()) == Result.from_json(result.to_json())
+    for n in batching.RECORDINGS:
+        through = result.figures[f"base_{n}_whole_together_audio_s_per_s"]
+        assert through is not None
+        assert through.median > 0
     assert "4 streams" in result.definitions["embedded_4_together_gain"]
