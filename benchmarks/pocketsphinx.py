@@ -27,7 +27,16 @@ from .peer_process import Answer, PeerProcess
 from .peers import FIRST_S, speech
 from .phrases import BOOKS, COMMANDS, DIGIT_PHRASES, HOME
 from .pocketsphinx_figures import COMMANDS_LABEL, DEFINITIONS, OUTSIDE, figures, key
-from .pocketsphinx_ways import OTHER, SENTENCES, WAYS, Domain, Seats, domain_of, way_of
+from .pocketsphinx_ways import (
+    GRAMMAR_OPTIONS,
+    OTHER,
+    SENTENCES,
+    WAYS,
+    Domain,
+    Seats,
+    domain_of,
+    way_of,
+)
 from .result import Figure, Result
 
 Report = Callable[[str], None]
@@ -107,6 +116,7 @@ def measure(
             "starts": starts,
             "rounds": rounds,
             "sentences": SENTENCES,
+            "grammar_options": GRAMMAR_OPTIONS,
             "domains": {domain.label: name for name, domain in domains.items()},
         },
         audio={name: len(rows) for name, rows in sets.items()},
