@@ -41,8 +41,8 @@ LATE = {
     "noise": 0.04,
 }
 # Of the conditions. A model that has heard little learns most from what it can nearly hear: at full
-# strength its loss is 1.5, without conditions 1.06 (after 160 h).
-_STRENGTH = 0.5
+# strength its loss is 1.5, without conditions 1.06 (after 160 h). Rooms cost it most.
+_STRENGTH = 0.75
 # Within a kind of synthetic speech, voice programs take turns by the square root of the hours that
 # they spoke, and those of human-like prosody more often than those that buzz.
 LIKENESS = {"kokoro": 3.0, "hibari": 1.3}

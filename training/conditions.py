@@ -41,7 +41,7 @@ class Conditions:
             samples = augment.change_voice(samples, float(np.exp(rng.uniform(-most, most))))
         before, after = rng.uniform(0.0, 0.5, size=2) * RATE_HZ
         samples = np.pad(samples, (int(before) + 400, int(after) + 400))
-        if self._happens(0.25, rng):
+        if self._happens(0.35, rng):
             samples = augment.reverberate(samples, self._room(rng))
         samples = self._recorded(self._noisy(samples, rng), rng)
         return augment.set_level(samples, rng.uniform(-26, 12))
