@@ -20,7 +20,7 @@ from wav2edge.lm.automaton import Automaton, meets
 from wav2edge.lm.errors import TemplateError
 from wav2edge.lm.greedy import GreedyDecoder
 from wav2edge.lm.phrase_graph import compile_templates
-from wav2edge.lm.phrases import REJECT, Match, PhraseDecoder
+from wav2edge.lm.phrases import Match, PhraseDecoder
 from wav2edge.lm.scoring import word_error_rate
 from wav2edge.lm.templates import Templates
 from wav2edge.runtime.audio import Audio
@@ -35,7 +35,7 @@ from .sessions import ONE_THREAD, Sessions
 
 HOME = Path(__file__).with_name("home_assistant.txt")
 COMMANDS, BOOKS, DIGITS = "speech_to_phrase_en", "librispeech_", "fsdd"
-MOST_REJECTS = 0.10  # of the commands, where the goal is read off
+MOST_rejectS = 0.10  # of the commands, where the goal is read off
 STEPS = 101  # of the threshold, from 0 to 1
 DIGIT_PHRASES = "digit = zero | oh | one | two | three | four | five | six | seven | eight | nine"
 LETTERS = "eeaaiioutnsrhldcmfpgwybvk"  # of made-up words
@@ -48,7 +48,7 @@ DEFINITIONS = {
     "that is accepted as one, at the default threshold; n: recordings",
     "false_accepts_books": "the same of what is said",
     "false_accepts_noise": "the same of the noise",
-    "threshold_at_goal": f"the highest threshold at which at most {MOST_REJECTS:.0%} of the "
+    "threshold_at_goal": f"the highest threshold at which at most {MOST_rejectS:.0%} of the "
     "commands are rejected",
     "false_rejects_at_goal": "share of the commands rejected there",
     "false_accepts_at_goal": "share of what is no command accepted there",
@@ -120,12 +120,13 @@ def measure(
     """
     templates = _templates(data, phrases)
     alphabet = recognizer.bundle.alphabet
+    reject = recognizer.bundle.manifest.reject_phrases_below
     decoder, compile_ms = _timed(lambda: PhraseDecoder(alphabet, templates, reject=0))
     heard = _hear(recognizer, data, sessions, report)
     conditions = Conditions.now(
         recognizer,
         threads=sessions.threads,
-        options={"phrases": phrases.name, "reject": REJECT},
+        options={"phrases": phrases.name, "reject": reject},
         audio={
             name: len(getattr(heard, name)) for name in ("commands", "books", "noise", "digits")
         },
@@ -137,12 +138,12 @@ def measure(
         for rows in (heard.commands, heard.books, heard.noise)
     )
     spent_s = time.process_time() - before
-    figures = _acceptance(heard.commands, commands, books, noise)
+    figures = _acceptance(heard.commands, commands, books, noise, reject)
     automaton = compile_templates(templates, alphabet)
     figures["not_covered"] = _share(
         [not _is_covered(automaton, one.text, alphabet) for one in heard.commands]
     )
-    figures |= _digits(heard.digits, heard.commands + heard.others, alphabet)
+    figures |= _digits(heard.digits, heard.commands + heard.others, alphabet, reject)
     n_all = len(commands) + len(books) + len(noise)
     seconds = sum(one.seconds for one in heard.commands + heard.others)
     figures["search_cpu_ms_per_s"] = _one(1000 * spent_s / seconds, n_all)
@@ -217,18 +218,19 @@ def _acceptance(
     heard: Sequence[Match | None],
     books: Sequence[Match | None],
     noise: Sequence[Match | None],
+    reject: float,
 ) -> dict[str, Figure | None]:
     """Read shares off at the default threshold, and where few commands are rejected."""
     fits, others = _fits(heard), _fits([*books, *noise])
     # As many commands as may be rejected are; the next one is not.
-    at_goal = float(np.sort(fits)[int(MOST_REJECTS * len(fits))])
+    at_goal = float(np.sort(fits)[int(MOST_rejectS * len(fits))])
     wins = (fits[:, None] > others).mean() + (fits[:, None] == others).mean() / 2
     return {
-        "false_rejects": _share(fits < REJECT),
-        "wrong": _share(_is_wrong(commands, heard) & (fits >= REJECT)),
-        "false_accepts": _share(_accepted(others, REJECT)),
-        "false_accepts_books": _share(_accepted(_fits(books), REJECT)),
-        "false_accepts_noise": _share(_accepted(_fits(noise), REJECT)),
+        "false_rejects": _share(fits < reject),
+        "wrong": _share(_is_wrong(commands, heard) & (fits >= reject)),
+        "false_accepts": _share(_accepted(others, reject)),
+        "false_accepts_books": _share(_accepted(_fits(books), reject)),
+        "false_accepts_noise": _share(_accepted(_fits(noise), reject)),
         "threshold_at_goal": _one(at_goal, len(fits)),
         "false_rejects_at_goal": _share(fits < at_goal),
         "false_accepts_at_goal": _share(_accepted(others, at_goal)),
@@ -281,7 +283,7 @@ def _is_covered(automaton: Automaton, text: str, alphabet: Alphabet) -> bool:
 
 
 def _digits(
-    digits: Sequence[Heard], others: Sequence[Heard], alphabet: Alphabet
+    digits: Sequence[Heard], others: Sequence[Heard], alphabet: Alphabet, reject: float
 ) -> dict[str, Figure | None]:
     """Score digit strings with and without phrases, and what is none of them."""
     phrases = PhraseDecoder(alphabet, Templates.read(f"{DIGIT_PHRASES}\n{{digit}}+"), reject=0)
@@ -298,9 +300,9 @@ def _digits(
         f"digits_wer_{name}": _one(rate.rate, rate.n_reference) if rate.n_reference else None
         for name, rate in rates.items()
     }
-    found["digits_false_rejects"] = _share(_fits(matches) < REJECT)
+    found["digits_false_rejects"] = _share(_fits(matches) < reject)
     fits = _fits([_match(phrases, one) for one in others])
-    return found | {"digits_false_accepts": _share(_accepted(fits, REJECT))}
+    return found | {"digits_false_accepts": _share(_accepted(fits, reject))}
 
 
 def _large(alphabet: Alphabet, heard: Sequence[Heard]) -> dict[str, Figure | None]:

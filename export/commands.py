@@ -84,6 +84,12 @@ def _add_bundle_arguments(parser: argparse.ArgumentParser) -> None:
         help="leave segments less confident than this out of transcripts, as noise (default: 0)",
     )
     parser.add_argument(
+        "--reject-phrases-below",
+        type=_share,
+        metavar="FIT",
+        help="phrases that fit less are not heard, unless a caller says otherwise (default: 0.35)",
+    )
+    parser.add_argument(
         "--layout",
         choices=LAYOUTS,
         default=LAYOUTS[0],
@@ -110,6 +116,7 @@ def run_export(args: argparse.Namespace) -> int:
         layout=args.layout,
         overwrite=args.overwrite,
         reject_below=args.reject_below,
+        reject_phrases_below=args.reject_phrases_below,
         report=_progress,
     )
     _progress("")

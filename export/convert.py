@@ -55,6 +55,7 @@ def export(  # noqa: PLR0913  (all but two are keywords with a default)
     layout: str = LAYOUTS[0],
     overwrite: bool = False,
     reject_below: float = 0.0,
+    reject_phrases_below: float | None = None,
     report: Callable[[str], None] = lambda _: None,
 ) -> Exported:
     """Turn a checkpoint into a bundle that is proved equal to it.
@@ -76,6 +77,7 @@ def export(  # noqa: PLR0913  (all but two are keywords with a default)
         layout: "wav2edge", or "onnx-asr" for programs that read that one: whole recordings alone.
         overwrite: Replace a bundle that is there.
         reject_below: Goes into the manifest: less confident segments are noise; 0 keeps all.
+        reject_phrases_below: Likewise: phrases that fit less are not heard; None: as usual, 0.35.
         report: Told what is being done, for progress.
 
     Raises:
@@ -91,6 +93,8 @@ def export(  # noqa: PLR0913  (all but two are keywords with a default)
     with tempfile.TemporaryDirectory() as folder:
         facts, tokens = manifest_facts(checkpoint, clips), checkpoint.vocabulary.tokens
         facts |= {"reject_below": reject_below, "layout": layout}
+        if reject_phrases_below is not None:
+            facts["reject_phrases_below"] = reject_phrases_below
         others = {} if layout == LAYOUTS[0] else layout_files(facts, tokens)
         workshop = Workshop(checkpoint, facts, clips, Path(folder), portable, report)
         draft, found = _drafted(workshop, precision, others)

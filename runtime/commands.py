@@ -220,6 +220,7 @@ def _described(bundle: "Bundle") -> Iterator[str]:
     yield f"  precision  {_flat(facts.precision) or 'not told'}"
     if facts.reject_below:
         yield f"  rejects    segments less confident than {facts.reject_below:g}, as noise"
+    yield f"  phrases    are heard that fit {facts.reject_phrases_below:g} or better"
     yield f"  parity     {_flat(facts.parity) or 'not measured'}"
     yield f"  source     {_flat(facts.source) or 'not told'}"
     yield f"  made with  {_flat(facts.versions) or 'not told'}, opset {facts.opset or 'not told'}"

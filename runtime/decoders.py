@@ -134,9 +134,10 @@ class Decoders:
         return identity, self._once(identity, make)
 
     def _phrases(self, templates: "Templates", reject: float | None) -> tuple[str, Decoder[Any]]:
-        from wav2edge.lm.phrases import REJECT, PhraseDecoder
+        from wav2edge.lm.phrases import PhraseDecoder
 
-        reject = REJECT if reject is None else reject
+        if reject is None:
+            reject = self._bundle.manifest.reject_phrases_below
         said = hashlib.sha256(repr(templates).encode()).hexdigest()
         identity = f"phrases {said[:16]} above {reject}"
 

@@ -63,7 +63,7 @@ class Decoding:
     beta: float | None = None
     """Added for every word."""
     reject: float | None = None
-    """Phrases that fit less are not heard, 0 to 1."""
+    """Phrases that fit less are not heard, 0 to 1; None: as the bundle says."""
 
     def __post_init__(self) -> None:
         if self.decoder is not None and self.decoder not in KINDS:

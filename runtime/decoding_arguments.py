@@ -41,7 +41,8 @@ def add_decoding(parser: argparse.ArgumentParser) -> None:
         "--reject",
         type=float,
         metavar="FIT",
-        help="phrases that fit worse than this are rejected, 0 to 1; default: 0.35",
+        help="phrases that fit worse than this are rejected, 0 to 1; default: as the "
+        "bundle says, 0.35 if it does not",
     )
     group.add_argument(
         "--beam", type=int, metavar="N", help="readings kept after each frame; default: 100"

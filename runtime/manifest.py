@@ -85,6 +85,9 @@ class Manifest:
     """Every other file of the bundle."""
     reject_below: float = 0.0
     """Segments of a recording less confident than this are noise; 0, the default, keeps all."""
+    reject_phrases_below: float = 0.35
+    """Phrases that fit less are not heard, where a caller says nothing else: the better a model
+    hears, the better fits what was said."""
     word_separator: str = " "
     """What text has in place of the word delimiter."""
     knows_the_start: bool = False
