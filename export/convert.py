@@ -65,18 +65,18 @@ def export(  # noqa: PLR0913  (all but two are keywords with a default)
         out: The bundle's folder; it must be new or empty, or a bundle with `overwrite`.
         precision: "int8" (dynamic, every product but the CTC head; convolutions stay float32),
             "float32", "float16" (for GPUs), another policy of `wav2edge.export.precision`, or
-            "auto": the fastest of them that keeps parity on at least five minutes of speech.
+            "auto": the fastest that keeps parity on at least five minutes of speech.
         verify: Recordings to compare on; none: the synthetic clips that come with this package.
             A `.tsv` file with a column `path` stands for the recordings it lists.
         split: Only the rows of those files whose column `split` says so.
         portable: Unsigned 8-bit weights, for x86 processors without VNNI.
         force: Write the bundle although it drifted from the checkpoint; its manifest says so.
         revision: Branch, tag or commit on the hub.
-        language: Of a multilingual checkpoint (MMS), as its `vocab.json` spells it: "eng". None:
-            the one that it names itself; the manifest's `source` says which.
-        layout: "wav2edge", or "onnx-asr" for programs that read that one: whole recordings alone.
+        language: Of a multilingual checkpoint (MMS), as its `vocab.json` spells it: "eng"; None:
+            the one that it names itself.
+        layout: "wav2edge", or "onnx-asr" for programs that read that: whole recordings alone.
         overwrite: Replace a bundle that is there.
-        reject_below: Goes into the manifest: less confident segments are noise; 0 keeps all.
+        reject_below: For the manifest: less confident segments are noise; 0 keeps all.
         reject_phrases_below: Likewise: phrases that fit less are not heard; None: as usual, 0.35.
         report: Told what is being done, for progress.
 
@@ -92,19 +92,33 @@ def export(  # noqa: PLR0913  (all but two are keywords with a default)
     clips = read_clips(listed(verify, split) or default_clips(), checkpoint.rate_hz)
     with tempfile.TemporaryDirectory() as folder:
         facts, tokens = manifest_facts(checkpoint, clips), checkpoint.vocabulary.tokens
-        facts |= {"reject_below": reject_below, "layout": layout}
-        if reject_phrases_below is not None:
-            facts["reject_phrases_below"] = reject_phrases_below
+        facts |= {"layout": layout, **_rejects(reject_below, reject_phrases_below)}
         others = {} if layout == LAYOUTS[0] else layout_files(facts, tokens)
         workshop = Workshop(checkpoint, facts, clips, Path(folder), portable, report)
         draft, found = _drafted(workshop, precision, others)
         facts |= {**found, "forced": _drifted(draft, force=force)}
         report(f"writing {out}")
-        model = draft.bundle.model_path
-        bundle = Bundle.write(
-            out, facts, model=model, tokens=tokens, others=others, overwrite=overwrite
-        )
+        bundle = _written(out, facts, draft, tokens, others, overwrite=overwrite)
     return Exported(bundle, draft.parity)
+
+
+def _written(
+    out: Path,
+    facts: dict[str, Any],
+    draft: Draft,
+    tokens: Sequence[str],
+    others: Mapping[str, bytes | Path],
+    *,
+    overwrite: bool,
+) -> Bundle:
+    model = draft.bundle.model_path
+    return Bundle.write(out, facts, model=model, tokens=tokens, others=others, overwrite=overwrite)
+
+
+def _rejects(below: float, phrases_below: float | None) -> dict[str, float]:
+    """Return the thresholds as a manifest has them."""
+    phrases = {} if phrases_below is None else {"reject_phrases_below": phrases_below}
+    return {"reject_below": below, **phrases}
 
 
 def _check(precision: str, layout: str, out: Path, *, overwrite: bool) -> None:
