@@ -139,7 +139,9 @@ def train(folder: Path, *, budget: Budget, seed: int, peak_rate: float, seconds:
         trainer = Trainer(
             Chunked(small_model(seed)),
             Mixture(Corpus.open(folder / "corpus"), seed, seconds),
-            Options(budget, schedule, seed, report_steps=100, muon=True),
+            # Where the rate falls to nothing the last weights are the best: the average of a
+            # thousand steps had a loss of 0.65 where they had 0.60.
+            Options(budget, schedule, seed, report_steps=100, muon=True, average=0.99),
             Output(folder / "checkpoint", folder),
             ranks=ranks,
         )

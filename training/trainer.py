@@ -51,6 +51,8 @@ class Options:
     weight_decay: float = 0.01
     muon: bool = False
     """The matrices of the transformer's layers are learned by Muon, all else by AdamW."""
+    average: float = 0.999
+    """What of the averaged weights stays at each step."""
     precision: Precision = "auto"
     """Of the forward pass: auto is bfloat16 where the processor multiplies it, else float32."""
     report_steps: int = 20
@@ -241,7 +243,7 @@ class Trainer:
 
     @torch.no_grad()
     def _update_average(self) -> None:
-        decay = min(0.999, self.used.step / (self.used.step + 10))
+        decay = min(self._options.average, self.used.step / (self.used.step + 10))
         for name, value in self.model.state_dict().items():
             if value.dtype.is_floating_point:
                 self.average[name].lerp_(value, 1 - decay)
