@@ -23,6 +23,7 @@ from wav2edge.lm.errors import (
     Wav2EdgeError,
 )
 from wav2edge.lm.fusion import BeamOptions
+from wav2edge.lm.phrases import REJECT
 from wav2edge.lm.templates import Templates
 from wav2edge.runtime.attachment import attach
 from wav2edge.runtime.audio import Samples
@@ -236,6 +237,16 @@ def test_phrases_are_all_that_is_heard(recognizer: Recognizer) -> None:
         shown = [event for event in events if isinstance(event, Partial)]
         assert {event.stable for event in shown} == {""}
         assert {"AB", "AB CDE"} <= {event.unstable for event in shown}
+
+
+def test_a_bundle_says_how_well_a_phrase_must_fit(recognizer: Recognizer, tmp_path: Path) -> None:
+    """Where it says 0 the best phrase is always heard, unless the caller says otherwise."""
+    write(tmp_path / "lenient", reject_phrases_below=0.0)
+    lenient, samples = load(tmp_path / "lenient"), np.concatenate([spoken("AB FG"), PAUSE])
+    assert recognizer.bundle.manifest.reject_phrases_below == REJECT
+    assert recognizer.transcribe(samples, RATE_HZ, phrases=["ab fga"]).text == ""
+    assert lenient.transcribe(samples, RATE_HZ, phrases=["ab fga"]).text == "AB FGA"
+    assert lenient.transcribe(samples, RATE_HZ, phrases=["ab fga"], reject=REJECT).text == ""
 
 
 def test_phrases_come_from_a_file(recognizer: Recognizer, tmp_path: Path) -> None:
