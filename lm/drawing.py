@@ -23,8 +23,10 @@ def draw_sentences(templates: Templates, n: int, *, seed: int = 0) -> Iterator[l
         The words of one sentence, in lower case.
 
     >>> home = Templates.read("room = hall | study\nheat the {room} to {16..25} [degrees]")
-    >>> [" ".join(words) for words in draw_sentences(home, 2)]
-    ['heat the study to sixteen', 'heat the study to twenty']
+    >>> for words in draw_sentences(home, 2):
+    ...     print(" ".join(words))
+    heat the study to sixteen
+    heat the study to twenty
     """
     drawer = _Drawer(templates, random.Random(seed))  # noqa: S311  (sentences, not secrets)
     parts = [part for part, _ in templates.phrases]
