@@ -43,7 +43,7 @@ def test_it_is_the_share_of_all_that_could_be_said(word: list[int], seed: int) -
         whole = sum(chance(frames, other) for other in others)
         share = chance(frames, ids) / whole
         expected = max(LEAST, np.log(share)) if share else LEAST
-        assert found[place] == pytest.approx(expected, abs=1e-6)
+        assert found[place] == pytest.approx(expected, abs=1e-5)  # float32 far below zero
 
 
 def test_it_is_made_of_ctc_losses() -> None:
