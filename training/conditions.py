@@ -40,6 +40,8 @@ class Conditions:
             most = 0.2 * self._strength
             samples = augment.change_voice(samples, float(np.exp(rng.uniform(-most, most))))
         before, after = rng.uniform(0.0, 0.5, size=2) * RATE_HZ
+        if self._happens(0.25, rng):  # who listens for long must still hear the first word
+            before = rng.uniform(0.5, 4.0) * RATE_HZ
         samples = np.pad(samples, (int(before) + 400, int(after) + 400))
         if self._happens(0.35, rng):
             samples = augment.reverberate(samples, self._room(rng))
