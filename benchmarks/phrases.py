@@ -35,7 +35,7 @@ from .sessions import ONE_THREAD, Sessions
 
 HOME = Path(__file__).with_name("home_assistant.txt")
 COMMANDS, BOOKS, DIGITS = "speech_to_phrase_en", "librispeech_", "fsdd"
-MOST_rejectS = 0.10  # of the commands, where the goal is read off
+MOST_REJECTS = 0.10  # of the commands, where the goal is read off
 STEPS = 101  # of the threshold, from 0 to 1
 DIGIT_PHRASES = "digit = zero | oh | one | two | three | four | five | six | seven | eight | nine"
 LETTERS = "eeaaiioutnsrhldcmfpgwybvk"  # of made-up words
@@ -48,7 +48,7 @@ DEFINITIONS = {
     "that is accepted as one, at the default threshold; n: recordings",
     "false_accepts_books": "the same of what is said",
     "false_accepts_noise": "the same of the noise",
-    "threshold_at_goal": f"the highest threshold at which at most {MOST_rejectS:.0%} of the "
+    "threshold_at_goal": f"the highest threshold at which at most {MOST_REJECTS:.0%} of the "
     "commands are rejected",
     "false_rejects_at_goal": "share of the commands rejected there",
     "false_accepts_at_goal": "share of what is no command accepted there",
@@ -223,7 +223,7 @@ def _acceptance(
     """Read shares off at the default threshold, and where few commands are rejected."""
     fits, others = _fits(heard), _fits([*books, *noise])
     # As many commands as may be rejected are; the next one is not.
-    at_goal = float(np.sort(fits)[int(MOST_rejectS * len(fits))])
+    at_goal = float(np.sort(fits)[int(MOST_REJECTS * len(fits))])
     wins = (fits[:, None] > others).mean() + (fits[:, None] == others).mean() / 2
     return {
         "false_rejects": _share(fits < reject),

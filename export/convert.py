@@ -73,7 +73,7 @@ def export(  # noqa: PLR0913  (all but two are keywords with a default)
         force: Write the bundle although it drifted from the checkpoint; its manifest says so.
         revision: Branch, tag or commit on the hub.
         language: Of a multilingual checkpoint (MMS), as its `vocab.json` spells it: "eng"; None:
-            the one that it names itself.
+            the one that it names itself; the manifest's `source` says which.
         layout: "wav2edge", or "onnx-asr" for programs that read that: whole recordings alone.
         overwrite: Replace a bundle that is there.
         reject_below: For the manifest: less confident segments are noise; 0 keeps all.
@@ -111,7 +111,7 @@ def _written(
     *,
     overwrite: bool,
 ) -> Bundle:
-    model = draft.bundle.model_path
+    model = draft.bundle.model_path  # the draft lies in a folder that goes away
     return Bundle.write(out, facts, model=model, tokens=tokens, others=others, overwrite=overwrite)
 
 
