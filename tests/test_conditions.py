@@ -126,6 +126,15 @@ def test_conditions_are_drawn_the_same_again(heard: Corpus) -> None:
         assert len(first) >= RATE_HZ * np.exp(-0.2)
 
 
+def test_some_are_silent_for_seconds_before_they_speak(heard: Corpus) -> None:
+    """About one in four: the first word after a long wait must be heard too."""
+    conditions, speech = Conditions(heard, 7), hiss()
+    lengths = [len(conditions.apply(speech, np.random.default_rng(seed))) for seed in range(200)]
+    # At its slowest, with the usual half seconds around it.
+    waited = np.array(lengths) > RATE_HZ * (np.exp(0.2) + 1.1)
+    assert 0.1 <= waited.mean() <= 0.35
+
+
 def test_noise_is_as_long_as_asked(heard: Corpus) -> None:
     """Whichever kind is drawn, people talking among them; noise alone may be almost silent."""
     conditions, rng = Conditions(heard, 7), np.random.default_rng(0)

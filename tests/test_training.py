@@ -35,7 +35,7 @@ from wav2edge.training.network import (
     small_model,
 )
 from wav2edge.training.numbers import DIGITS
-from wav2edge.training.objective import Batch
+from wav2edge.training.objective import Batch, Progress
 from wav2edge.training.phones import Phones
 from wav2edge.training.schedule import Budget
 from wav2edge.training.voices import RATE_HZ
@@ -165,6 +165,20 @@ def test_eight_bits_while_training_are_near_and_let_gradients_through() -> None:
     rounded[..., 5].sum().backward()
     assert all(bool(one.grad.abs().any()) for one in model.parameters() if one.grad is not None)
     assert model.wav2vec2.encoder.layers[0].attention.q_proj.weight.grad is not None
+
+
+def test_the_end_of_a_run_is_heard_in_eight_bits() -> None:
+    """From four fifths of the run on, and not before."""
+    objective = ctc.Chunked(small_model(0).eval())
+    samples = 0.1 * torch.randn(1, 16_000)
+    tokens = torch.tensor([TOKEN_IDS[c] for c in "TWO"])
+    batch = Batch(samples, torch.tensor([16_000]), tokens, torch.tensor([3]))
+    with torch.no_grad():
+        losses = [
+            float(objective.loss(batch, Progress(i, 100), torch.Generator().manual_seed(1)).value)
+            for i in (0, 79, 80, 100)
+        ]
+    assert losses[0] == losses[1] != losses[2] == losses[3]
 
 
 class _Eight(IterableDataset[int]):
