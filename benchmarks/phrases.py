@@ -25,8 +25,8 @@ from wav2edge.lm.scoring import word_error_rate
 from wav2edge.lm.templates import Templates
 from wav2edge.runtime.audio import Audio
 from wav2edge.runtime.recognizer import Recognizer
-from wav2edge.training.corpus import read_manifest, read_recording
 from wav2edge.training.evaluate import Spoken, digit_strings
+from wav2edge.training.recordings import read_manifest, read_recording
 from wav2edge.training.voices import RATE_HZ
 
 from .conditions import Conditions

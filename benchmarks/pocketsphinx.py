@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from wav2edge.runtime.recognizer import Recognizer
-from wav2edge.training.corpus import read_manifest, read_recording
 from wav2edge.training.evaluate import Spoken
+from wav2edge.training.recordings import read_manifest, read_recording
 from wav2edge.training.voices import RATE_HZ
 
 from .conditions import Conditions

@@ -17,7 +17,7 @@ from wav2edge.lm.errors import AlignmentError, ScriptError
 from wav2edge.lm.forced_search import SearchOptions
 from wav2edge.runtime.pronunciation import Pronunciation
 from wav2edge.runtime.recognizer import Recognizer
-from wav2edge.training.corpus import read_manifest, read_recording
+from wav2edge.training.recordings import read_manifest, read_recording
 from wav2edge.training.voices import RATE_HZ
 
 from .bootstrap import bootstrapped

@@ -12,7 +12,7 @@ from wav2edge.benchmarks.bootstrap import bootstrapped
 from wav2edge.benchmarks.pronunciation import human_score, pearson, spearman
 from wav2edge.benchmarks.result import Figure
 from wav2edge.runtime.recognizer import load
-from wav2edge.training.corpus import read_manifest, read_recording
+from wav2edge.training.recordings import read_manifest, read_recording
 from wav2edge.training.voices import RATE_HZ
 
 

@@ -25,7 +25,7 @@ RATE_HZ = 16_000
 
 def recordings(shared_data: Path, split: str, folder: str) -> list[Spoken]:
     """The recordings of one folder of the manifest, and their transcripts."""
-    from wav2edge.training.corpus import read_manifest, read_recording
+    from wav2edge.training.recordings import read_manifest, read_recording
 
     rows = [row for row in read_manifest(shared_data, split) if row["set"] == folder]
     return [

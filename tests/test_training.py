@@ -341,3 +341,18 @@ def test_digit_strings_are_the_same_every_time() -> None:
         silent = len(samples) - 5000 - int(0.3 * RATE_HZ)
         assert 5 * 0.15 * RATE_HZ - 5 <= silent <= 5 * 0.4 * RATE_HZ
         assert len(text.split()) == 5
+
+
+def test_who_spells_letters_and_speaks_digits_is_heard_with_both() -> None:
+    """Letters of a speaker do not take the place of the digits that he spoke elsewhere."""
+    rows = tuple(
+        corpus.Utterance(kind, i * 8000, 8000, text, "allison")
+        for i, (kind, text) in enumerate([("digit", "FOUR"), ("symbol", "K"), ("symbol", "SIX")])
+    )
+    noisy = np.random.default_rng(0).integers(-3000, 3000, 24_000).astype(np.int16)
+    drawn = Batches(
+        corpus.Corpus(noisy, rows), TOKEN_IDS, seed=1, early_batches=99, seconds=60.0, max_s=9.0
+    )
+    ids = {id_: character for character, id_ in TOKEN_IDS.items()}
+    heard = " ".join("".join(ids[t] for t in b.tokens.tolist()) for b in islice(drawn, 4))
+    assert all(word in heard for word in ("FOUR", "SIX", "K"))

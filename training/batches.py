@@ -27,18 +27,20 @@ EARLY = {
     "sentence": 0.15,
 }
 LATE = {
-    "digit": 0.12,
-    "synthetic-digits": 0.04,
+    "digit": 0.1,
+    "synthetic-digits": 0.03,
     "symbol": 0.05,
     "synthetic-number": 0.06,
     "synthetic-spelled": 0.05,
-    "synthetic-command": 0.15,
+    "synthetic-command": 0.14,
     "synthetic-coffee": 0.08,
-    "synthetic-phrase": 0.07,
-    "sentence": 0.22,
-    "read": 0.05,
-    "synthetic-plain": 0.07,
-    "noise": 0.04,
+    "synthetic-phrase": 0.06,
+    "sentence": 0.16,
+    "heard": 0.13,
+    "read": 0.04,
+    "prompt": 0.03,
+    "synthetic-plain": 0.05,
+    "noise": 0.03,
 }
 # Of the conditions. A model that has heard little learns most from what it can nearly hear: at full
 # strength its loss is 1.5, without conditions 1.06 (after 160 h). Rooms cost it most.
@@ -83,9 +85,11 @@ class Batches(IterableDataset[Batch]):
                 self._kinds[row.kind][row.program].append(row)
             if row.kind in self._words:
                 self._words[row.kind][row.speaker].append(row)
-        # The spoken digits among the letters join the digits, two more voices.
+        # The spoken digits among the letters join the digits, as more voices.
         for speaker, rows in self._words["symbol"].items():
-            self._words["digit"][speaker] = [row for row in rows if row.text in DIGITS]
+            digits = [row for row in rows if row.text in DIGITS]
+            if digits:
+                self._words["digit"][speaker] += digits
 
     def __iter__(self) -> Iterator[Batch]:
         """Yield batches for ever."""

@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from . import augment
-from .corpus import Corpus, Utterance, read_recording
+from .corpus import Corpus, Utterance
+from .recordings import read_recording
 from .rooms import draw_room
 from .voices import RATE_HZ
 

@@ -1,12 +1,10 @@
 """Recordings and synthetic speech -> one cache of 16 kHz samples that training reads at random.
 
 The cache is a folder: `samples.i16` (little-endian int16 mono at 16 kHz, utterances end to end) and
-`index.json` (a list of `Utterance`). It is built from the data manifest (tab separated; columns
-path, split, norm, speaker, source) and the synthetic voices, goes on where it was stopped, can be
-trained on while it grows, and is safe to delete. 115 MB hold an hour.
+`index.json` (a list of `Utterance`). It is built of recordings and synthetic voices, goes on where
+it was stopped, can be trained on while it grows, and is safe to delete. 115 MB hold an hour.
 """
 
-import csv
 import gzip
 import json
 import random
@@ -20,21 +18,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from wav2edge.runtime.audio import Audio
-
+from . import recordings
+from .recordings import Spoken
 from .sentences import SentenceBank, Texts, normalize_text, with_pauses
-from .voices import PROGRAMS, RATE_HZ, Voice, VoiceError, trim
+from .teacher import Teacher
+from .voices import PROGRAMS, RATE_HZ, Voice, VoiceError
 
-# What a folder of recordings holds: "digit" and "symbol" are single words, joined into strings
-# while training.
-KINDS = {
-    "fsdd": "digit",
-    "alphanumeric": "symbol",
-    "an4": "sentence",
-    "speechocean762": "sentence",
-    "ljspeech": "read",
-    "hifitts_6097": "read",
-}
 # Hours of each voice program, the slowest last: an hour of Kokoro takes a core some 25 minutes, and
 # what of it is there can be trained on.
 HOURS = {
@@ -99,29 +88,13 @@ class Corpus:
         return piece.astype(np.float32) / np.float32(32768)
 
 
-def read_manifest(data: Path, split: str) -> list[dict[str, str]]:
-    """Return the manifest rows of one split, each with its recording's folder as `set`."""
-    with (data / "MANIFEST.tsv").open(newline="") as file:
-        rows = [row for row in csv.DictReader(file, delimiter="\t") if row["split"] == split]
-    return [{**row, "set": Path(row["path"]).parent.name} for row in rows]
-
-
-def read_recording(path: Path) -> npt.NDArray[np.float32]:
-    """Read a recording as float32 mono at 16 kHz.
-
-    Raises:
-        AudioError: It cannot be read, or breaks off.
-    """
-    with Audio(path, sample_rate=None, to_hz=RATE_HZ) as audio:
-        return np.concatenate([np.zeros(0, np.float32), *audio.blocks()])
-
-
 def prepare(
     data: Path,
     folder: Path,
     seed: int,
     report: Callable[[str], None],
     hours: dict[str, float] = HOURS,
+    prompts: Path | None = None,
 ) -> Corpus:
     """Build the cache in `folder`, or go on with it.
 
@@ -132,12 +105,14 @@ def prepare(
         report: Called with lines for a human.
         hours: How much synthetic speech each voice program is asked for; one that is not installed
             is reported and left out.
+        prompts: Folder of telephone prompts, see `recordings.prompts`; what is not there is
+            reported and left out.
     """
     cache = _Cache(folder)
     if not cache.rows:
-        for spoken in chain(_recordings(data), _noises(data)):
-            cache.add(spoken)
-        cache.save()
+        cache.extend(chain(recordings.transcribed(data), recordings.noises(data)))
+    _add_prompts(cache, prompts, report)
+    _add_heard(cache, data, report)
     texts = texts_of(data)
     for program, wanted_h in hours.items():
         if PROGRAMS[program].is_there():
@@ -152,10 +127,6 @@ def prepare(
     return Corpus.open(folder)
 
 
-_Spoken = tuple[str, str, str, npt.NDArray[np.float32]]
-"""Kind, transcript, speaker and samples."""
-
-
 class _Cache:
     """The cache, opened for writing: what was added since the last `save` is lost by a kill."""
 
@@ -167,7 +138,7 @@ class _Cache:
         self._end = sum(row.n_samples for row in self.rows)
         self._samples.touch()
 
-    def add(self, spoken: _Spoken) -> None:
+    def add(self, spoken: Spoken) -> None:
         """Append one utterance."""
         kind, text, speaker, samples = spoken
         clipped = np.clip(np.round(samples * 32768), -32768, 32767).astype("<i2")
@@ -176,6 +147,16 @@ class _Cache:
             file.write(clipped.tobytes())
         self.rows.append(Utterance(kind, self._end, len(clipped), text, speaker))
         self._end += len(clipped)
+
+    def extend(self, spoken: Iterable[Spoken]) -> None:
+        """Append all of them, or after an error none."""
+        for one in spoken:
+            self.add(one)
+        self.save()
+
+    def holds(self, kind: str) -> bool:
+        """Tell whether there is an utterance of the kind."""
+        return any(row.kind == kind for row in self.rows)
 
     def save(self) -> None:
         """Write the index; a kill in the middle leaves the old one."""
@@ -189,20 +170,23 @@ class _Cache:
         return n_samples / RATE_HZ / 3600
 
 
-def _recordings(data: Path) -> Iterator[_Spoken]:
-    for row in read_manifest(data, "train"):
-        samples = read_recording(data / row["path"])
-        if row["set"] == "alphanumeric":  # one-second clips: only the word itself can be joined
-            samples = trim(samples, threshold=0.05)
-        text = normalize_text(row["norm"])
-        if text and text == " ".join(row["norm"].split()):
-            yield KINDS[row["set"]], text, row["speaker"], samples
+def _add_prompts(cache: _Cache, folder: Path | None, report: Callable[[str], None]) -> None:
+    if cache.holds("prompt"):
+        return
+    if folder is not None and folder.is_dir():
+        cache.extend(recordings.prompts(folder))
+    else:
+        report("no telephone prompts: `make training-voices` fetches them")
 
 
-def _noises(data: Path) -> Iterator[_Spoken]:
-    for row in read_manifest(data, "noise"):
-        kind = "room" if "impulse" in row["notes"] else "noise"
-        yield kind, "", row["path"], read_recording(data / row["path"])
+def _add_heard(cache: _Cache, data: Path, report: Callable[[str], None]) -> None:
+    teacher = Teacher()
+    if cache.holds("heard"):
+        return
+    if teacher.is_there():
+        cache.extend(recordings.heard(data, teacher, report))
+    else:
+        report(f"recordings without transcripts are left out: {teacher.origin}")
 
 
 def _speak_hours(cache: _Cache, texts: Texts, program: str, wanted_h: float, seed: int) -> None:
@@ -223,7 +207,7 @@ def _speak_hours(cache: _Cache, texts: Texts, program: str, wanted_h: float, see
         cache.save()
 
 
-def _speak(kind: str, text: str, program: str, seed: int) -> _Spoken | None:
+def _speak(kind: str, text: str, program: str, seed: int) -> Spoken | None:
     """Speak one text; None if what the voice made of it cannot be the text."""
     rng = random.Random(seed)
     voice = Voice.draw(rng, program)
@@ -239,7 +223,7 @@ def _speak(kind: str, text: str, program: str, seed: int) -> _Spoken | None:
 
 def texts_of(data: Path) -> Texts:
     """Return what is drawn for the voices: books and words of the data folder, and the grammar."""
-    dev = frozenset(normalize_text(row["norm"]) for row in read_manifest(data, "dev"))
+    dev = frozenset(normalize_text(r["norm"]) for r in recordings.read_manifest(data, "dev"))
     return Texts(SentenceBank.from_texts(_books(data), dev), tuple(_words(data)), dev)
 
 

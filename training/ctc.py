@@ -157,7 +157,13 @@ def run(arguments: argparse.Namespace, report: Callable[[str], None]) -> None:
                 "--data prepares the corpus, which one process does: run once without torchrun, "
                 "stop it when it trains, and start torchrun without --data"
             )
-        prepare(arguments.data, arguments.out / "corpus", arguments.seed, report)
+        prepare(
+            arguments.data,
+            arguments.out / "corpus",
+            arguments.seed,
+            report,
+            prompts=arguments.out / "prompts",
+        )
     train(
         arguments.out,
         budget=Budget.asked(arguments),

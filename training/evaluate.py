@@ -18,9 +18,9 @@ from wav2edge.lm.greedy import GreedyDecoder
 from wav2edge.lm.scoring import ErrorRate, Score, score
 
 from .augment import standardise
-from .corpus import read_manifest, read_recording
 from .errors import StartNotFoundError, TrainingDataError
 from .manifest import Recorded, Row
+from .recordings import read_manifest, read_recording
 from .sentences import normalize_text
 from .voices import RATE_HZ
 

@@ -19,10 +19,10 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from wav2edge.runtime.errors import AudioError
 
 from .augment import standardise
-from .corpus import read_recording
 from .interruption import leave_signals
 from .manifest import Recorded
 from .objective import Batch
+from .recordings import read_recording
 from .spelling import Spelling
 from .voices import RATE_HZ
 
