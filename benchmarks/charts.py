@@ -44,6 +44,10 @@ class Axis:
     """Where to write numbers; none: at round ones."""
 
 
+CPU = Axis("CPU ms per second of audio")
+"""What most charts have upwards."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Scale:
     """Values to places between two ends of the picture."""
@@ -100,9 +104,18 @@ def bars(rows: Sequence[tuple[str, float]], *, unit: str, title: str, color: int
         parts += [
             _text(left - 8, middle, label, anchor="end"),
             _rectangle(color, left, top, width, _BAR),
-            _text(left + width + 6, middle, f"{value:.3g} {unit}", anchor="start"),
+            _text(left + width + 6, middle, f"{rounded(value)} {unit}", anchor="start"),
         ]
     return _svg(parts, 8 + len(rows) * (_BAR + _GAP), title)
+
+
+def rounded(value: float) -> str:
+    """Write a value with three digits, and none of them as an exponent.
+
+    >>> rounded(0.04567), rounded(1234.5)
+    ('0.0457', '1234')
+    """
+    return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"  # noqa: PLR2004
 
 
 def cumulative(label: str, values: Sequence[float]) -> Curve:

@@ -7,7 +7,7 @@ from wav2edge.lm.scoring import score
 from .charts import bars
 from .pocketsphinx_ways import OTHER, WAYS, domain_of, way_of
 from .result import Figure, Result, spread
-from .sections import Section
+from .section import Section
 
 OUTSIDE = "no command"
 """The set of recordings that hold none."""

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from .charts import N_COLORS
 from .result import BenchmarkError, Result
-from .sections import Section, sections
+from .section import Section
+from .sections import sections
 
 _STYLE = """
 :root { color-scheme: light dark;
@@ -85,7 +86,10 @@ def markdown(results: Sequence[Result], left_out: Mapping[str, str] | None = Non
     for section in sections(results):
         if section.text or section.rows:
             lines += [f"## {section.title}", "", *([section.text, ""] if section.text else [])]
-            lines += [*_piped(section.rows), ""] if section.rows else []
+            if section.is_long:
+                lines += [f"{len(section.rows) - 1} figures: in the JSON and on the page.", ""]
+            elif section.rows:
+                lines += [*_piped(section.rows), ""]
     if left_out:
         lines += [
             "## Not measured",
@@ -143,7 +147,11 @@ def _section(section: Section) -> list[str]:
             for what, svg in section.charts
         ]
         parts += ['<div class="charts">', *drawn, "</div>"]
-    return parts + ([_table(section.rows)] if section.rows else [])
+    table = [_table(section.rows)] if section.rows else []
+    if section.is_long:
+        opened = f"<details><summary>{len(section.rows) - 1} figures</summary>"
+        table = [opened, *table, "</details>"]
+    return parts + table
 
 
 def _table(rows: Sequence[Sequence[str]]) -> str:

@@ -1,12 +1,13 @@
 """Results -> the sections of a report: what was measured, as charts, tables and a few words."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 
-from .charts import Axis, Curve, bars, cumulative, curves
-from .result import Figure, Result
+from .charts import CPU, Axis, Curve, cumulative, curves
+from .cost_sections import cost_sections
+from .peer_section import section as peer_section
+from .result import Result
+from .section import Section, shown
 
-_CPU = Axis("CPU ms per second of audio")
 _SHARE = Axis("share, %", ticks=(0, 25, 50, 75, 100))
 _LATENCY_ROWS = {
     "rtf": "real-time factor",
@@ -19,18 +20,6 @@ _LATENCY_ROWS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
-    """One part of a report."""
-
-    title: str
-    text: str = ""
-    charts: list[tuple[str, str]] = field(default_factory=list)
-    """What each shows, and its `<svg>`."""
-    rows: list[list[str]] = field(default_factory=list)
-    """A table, its head first."""
-
-
 def sections(results: Sequence[Result]) -> list[Section]:
     """Return what there is to show of the results, in the order of a user's questions."""
     by_name: dict[str, list[Result]] = {}
@@ -38,26 +27,8 @@ def sections(results: Sequence[Result]) -> list[Section]:
         by_name.setdefault(result.benchmark, []).append(result)
     found = [section for make in _MAKERS for section in make(by_name)]
     shown = {"keep-up", "cost", "latency", "accuracy", "memory", "start", "streams", "sizes",
-             "pocketsphinx"}  # fmt: skip
+             "peers", "pocketsphinx"}  # fmt: skip
     return found + [_plain(one) for name in by_name if name not in shown for one in by_name[name]]
-
-
-def shown(figure: Figure | None, form: str = "") -> str:
-    """Write a figure for a table: its median, and its extremes where they differ.
-
-    Args:
-        figure: None is one that could not be measured.
-        form: As `format` takes it; none: four significant digits, and no exponents.
-    """
-    if figure is None:
-        return "not measured"
-    median, lowest, highest = (
-        format(value, form or (".4g" if abs(value) < 1000 else ".0f"))  # noqa: PLR2004
-        for value in (figure.median, figure.lowest, figure.highest)
-    )
-    if figure.n == 1 or figure.lowest == figure.highest:
-        return median
-    return f"{median} ({lowest} to {highest})"
 
 
 ByName = Mapping[str, Sequence[Result]]
@@ -74,92 +45,7 @@ def _keep_up(by_name: ByName) -> list[Section]:
 
 
 def _cost(by_name: ByName) -> list[Section]:
-    found = []
-    for result in by_name.get("cost", ()):
-        found += [_length(result), _settings(result), _threads(result), _operators(result)]
-    return found
-
-
-def _length(result: Result) -> Section:
-    cpu, wall = (
-        Curve(label, result.series["length at"], result.series[f"length {clock}"])
-        for label, clock in (("CPU", "cpu"), ("wall", "wall"))
-    )
-    of_each = "Each second of audio, the whole recording at once"
-    totals = [length * ms / 1000 for length, ms in zip(cpu.x, cpu.y, strict=True)]
-    across = Axis("length of the recording, s", log=True, ticks=cpu.x)
-    grows = result.figures.get("growth_length_exponent")
-    text = f"Total cost grows as length to the power of {shown(grows)}." if grows else ""
-    rows = [["length, s", "CPU ms per s", "wall ms per s"]]
-    rows += [
-        [
-            f"{one:g}",
-            *[shown(result.figures[f"offline_{c}_ms_per_s {one:g}"]) for c in ("cpu", "wall")],
-        ]
-        for one in cpu.x
-    ]
-    charts = [
-        (of_each, curves([cpu, wall], across, Axis("ms per second of audio"), title=of_each)),
-        (
-            "Total CPU time of a recording",
-            curves(
-                [Curve("", cpu.x, totals)], across, Axis("CPU s", log=True),
-                title="Total CPU time of a recording over its length",
-            ),
-        ),
-    ]  # fmt: skip
-    return Section("Cost against audio length", text, charts, rows)
-
-
-def _settings(result: Result) -> Section:
-    charts = []
-    for name, label, log in (
-        ("left", "left context, s", False),
-        ("chunk", "chunk, ms", True),
-        ("streams", "streams side by side, one thread", False),
-    ):
-        curve = Curve("", result.series[f"{name} at"], result.series[f"{name} cpu"])
-        what = f"Streamed: CPU over {label}"
-        charts.append(
-            (what, curves([curve], Axis(label, log=log, ticks=curve.x), _CPU, title=what))
-        )
-    text = (
-        "A stream with its contexts full; chunk and look-ahead 320 ms and 4 s left, but for what "
-        "is varied."
-    )
-    return Section("Cost against left context, chunk and streams", text, charts)
-
-
-def _threads(result: Result) -> Section:
-    charts = []
-    for way, what in (("offline", "10 s at once"), ("stream", "Streamed")):
-        series = [
-            Curve(
-                label, result.series[f"threads {way} at"], result.series[f"threads {way} {clock}"]
-            )
-            for label, clock in (("wall", "wall"), ("CPU", "cpu"))
-        ]
-        axes = Axis("threads", ticks=series[0].x), Axis("ms per second of audio")
-        charts.append(
-            (f"{what}, over threads", curves(series, *axes, title=f"{what}, over threads"))
-        )
-    return Section("Cost against threads", charts=charts)
-
-
-def _operators(result: Result) -> Section:
-    charts = []
-    for way, what in (("offline", "10 s at once"), ("step", "A stream's step")):
-        spent: dict[str, float] = {}
-        for name, figure in result.figures.items():
-            head, _, kind = name.removesuffix("_ms_per_s").partition(f"operator_{way}_")
-            if not head and kind and figure is not None:
-                label = kind.partition("_")[2]
-                spent[label] = spent.get(label, 0.0) + figure.median
-        rows = sorted(spent.items(), key=lambda one: -one[1])
-        if rows:
-            charts.append((f"{what}, ms per second of audio", bars(rows, unit="ms", title=what)))
-    text = "Time in each kind of operator, convolutions and transformer together."
-    return Section("Operators", text if charts else "Told for the CPU alone.", charts)
+    return [section for one in by_name.get("cost", ()) for section in cost_sections(one)]
 
 
 def _latency(by_name: ByName) -> list[Section]:
@@ -217,7 +103,7 @@ def _accuracy(by_name: ByName) -> list[Section]:
         x, y, named = zip(*sorted(found), strict=True)
         drawn.append(Curve(name, x, y, named if i == 0 else ()))
     what = "Word error rate over cost"
-    chart = curves(drawn, _CPU, Axis("word error rate, %"), title=what)
+    chart = curves(drawn, CPU, Axis("word error rate, %"), title=what)
     labels = list(dict.fromkeys(label for of in points.values() for _, _, label in of))
     rows = [["word error rate", *labels]]
     for name, of in points.items():
@@ -260,7 +146,10 @@ def _memory(by_name: ByName) -> list[Section]:
         axes = Axis("length of the recording, s"), Axis("MB")
         loaded = shown(result.figures["rss_loaded_mb"])
         text = f"Fresh processes. Loaded, before any audio: {loaded} MB beyond the model's file."
-        found.append(Section("Memory", text, [(what, curves(drawn, *axes, title=what))]))
+        rows = [["length, s", "streaming, MB", "offline, MB"]]
+        points = zip(drawn[0].x, drawn[0].y, drawn[1].y, strict=True)
+        rows += [[f"{x:g}", f"{live:.4g}", f"{whole:.4g}"] for x, live, whole in points]
+        found.append(Section("Memory", text, [(what, curves(drawn, *axes, title=what))], rows))
     return found
 
 
@@ -292,7 +181,8 @@ def _streams(by_name: ByName) -> list[Section]:
         across = Axis("streams in real time, one core", from_zero=False)
         chart = curves(drawn, across, Axis("ms", log=True), title=what)
         best = shown(result.figures["streams"], ".0f")
-        found.append(Section("Live streams", f"One core carries {best}.", [(what, chart)]))
+        text = f"{result.conditions.model['name']}: one core carries {best}."
+        found.append(Section("Live streams", text, [(what, chart)]))
     return found
 
 
@@ -305,9 +195,19 @@ def _sizes(by_name: ByName) -> list[Section]:
             for i, way in enumerate(("offline", "stream"))
         ]
         what = "Cost over the model's size"
-        chart = curves(drawn, Axis("parameters, millions"), _CPU, title=what)
-        found.append(Section("Cost against model size", charts=[(what, chart)]))
+        chart = curves(drawn, Axis("parameters, millions"), CPU, title=what)
+        table = [["model", "parameters, millions", "offline, CPU ms per s", "stream"]]
+        points = zip(names, drawn[0].x, drawn[0].y, drawn[1].y, strict=True)
+        table += [[name, f"{x:.4g}", f"{a:.4g}", f"{b:.4g}"] for name, x, a, b in points]
+        found.append(Section("Cost against model size", charts=[(what, chart)], rows=table))
     return found
+
+
+def _peers(by_name: ByName) -> list[Section]:
+    several = by_name.get("peers", ())
+    return [
+        peer_section(one, model) for one in several for model in one.conditions.options["models"]
+    ]
 
 
 def _pocketsphinx(by_name: ByName) -> list[Section]:
@@ -337,6 +237,6 @@ def _plain(result: Result) -> Section:
 
 
 _MAKERS: tuple[Callable[[ByName], list[Section]], ...] = (
-    _keep_up, _cost, _latency, _accuracy, _memory, _start, _streams, _sizes, _pocketsphinx,
-    _growth,
+    _keep_up, _cost, _latency, _accuracy, _memory, _start, _streams, _sizes, _peers,
+    _pocketsphinx, _growth,
 )  # fmt: skip

@@ -52,6 +52,13 @@ def results(tiny_bundle: Path, conditions: Conditions) -> list[Result]:
     wer: dict[str, Figure | None] = {f"wer digits {way}": ONE for way in ("offline", "low")}
     sized = replace(conditions, options={"sizes": ["tiny", "base"]})
     grew = {"weights_m": [1.0, 95.0], "offline cpu": [1.0, 50.0], "stream cpu": [2.0, 90.0]}
+    compared = replace(conditions, options={"models": ["base"]})
+    beside = {
+        "cpu_10s base wav2edge-int8": [30.0, 50.0],
+        "cpu_10s base onnx-asr-int8": [1200.0],
+        "cpu_window base onnx-asr-int8": [1300.0],
+        "character_error base onnx-asr-int8": [0.02],
+    }
     return [
         kept,
         Result("cost", conditions, figures, cost.DEFINITIONS, series),
@@ -61,7 +68,9 @@ def results(tiny_bundle: Path, conditions: Conditions) -> list[Result]:
         Result("start", conditions, dict.fromkeys(starts, ONE), {}),
         Result("streams", conditions, dict.fromkeys(streams.DEFINITIONS, ONE), {}, trials),
         Result("sizes", sized, {}, {}, grew),
-        Result("peers", conditions, {"cpu_10s base <onnx>": ONE}, {}),
+        Result("peers", compared, {}, {}, beside),
+        Result("decoder", conditions, {"cost <onnx>": ONE}, {}),
+        Result("phrases", conditions, {f"one of {n}": ONE for n in range(60)}, {}),
     ]
 
 
@@ -111,18 +120,21 @@ def test_the_page_holds_every_section_and_nothing_from_elsewhere(results: list[R
         "Start",
         "Live streams",
         "Cost against model size",
+        "Beside others: base",
         "How cost grows",
-        "Peers",
+        "Decoder",
+        "Phrases",
         "Not measured",
         "Conditions",
     ]
-    assert page.tags.count("svg") == 2 + 3 + 2 + 1 + 4 + 1 + 1 + 1 + 1
+    assert page.tags.count("svg") == 2 + 3 + 2 + 1 + 4 + 1 + 1 + 1 + 1 + 2
     assert page.loads == []
     assert not {"script", "link", "img", "iframe"} & set(page.tags)
     assert not re.search(r"https?:|//|url\(|@import", text)
     assert "prefers-color-scheme: dark" in text
     assert "nan" not in "".join(re.findall(r"<svg.*?</svg>", text, re.DOTALL))
     assert "&lt;onnx&gt;" in text
+    assert "<details><summary>60 figures</summary>" in text
 
 
 def test_the_summary_holds_the_same_tables(results: list[Result]) -> None:
@@ -130,6 +142,15 @@ def test_the_summary_holds_the_same_tables(results: list[Result]) -> None:
     text = markdown(results, {"decoder": "no language model"})
     assert "| length, s | CPU ms per s | wall ms per s |" in text
     assert "| 600 | 10 | 20 |" in text
+    assert "| left context, s | 16 | 26 |" in text
+    assert "| Streamed | 2 | 5 | 10 |" in text
+    assert "| Conv | 2 |  |" in text
+    assert "| 600 | 60 | 60 |" in text
+    assert "| base | 95 | 50 | 90 |" in text
+    assert "| wav2edge-int8 |  |  | 40 |  |" in text
+    assert "| onnx-asr-int8 * |  |  | 1200 | 1300 |" in text
+    assert "60 figures: in the JSON" in text
+    assert "one of 59" not in text
     assert "- decoder: no language model" in text
     assert text.count("```text") == len(results)
 
