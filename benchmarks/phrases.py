@@ -9,6 +9,7 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -119,31 +120,30 @@ def measure(
         TemplateError: If the phrases cannot be read or spelled.
     """
     templates = _templates(data, phrases)
-    alphabet = recognizer.bundle.alphabet
-    reject = recognizer.bundle.manifest.reject_phrases_below
-    decoder, compile_ms = _timed(lambda: PhraseDecoder(alphabet, templates, reject=0))
+    alphabet, facts = recognizer.bundle.alphabet, recognizer.bundle.manifest
+    reject, penalty = facts.reject_phrases_below, facts.phrases_blank_penalty
+    listen = partial(PhraseDecoder, alphabet, reject=0, blank_penalty=penalty)
+    decoder, compile_ms = _timed(lambda: listen(templates))
     heard = _hear(recognizer, data, sessions, report)
     conditions = Conditions.now(
         recognizer,
         threads=sessions.threads,
-        options={"phrases": phrases.name, "reject": reject},
+        options={"phrases": phrases.name, "reject": reject, "blank_penalty": penalty},
         audio={
             name: len(getattr(heard, name)) for name in ("commands", "books", "noise", "digits")
         },
     )
     report("commands, books and noise")
     before = time.process_time()
-    commands, books, noise = (
-        [_match(decoder, one) for one in rows]
-        for rows in (heard.commands, heard.books, heard.noise)
-    )
+    all_rows = (heard.commands, heard.books, heard.noise)
+    commands, books, noise = ([_match(decoder, one) for one in rows] for rows in all_rows)
     spent_s = time.process_time() - before
     figures = _acceptance(heard.commands, commands, books, noise, reject)
     automaton = compile_templates(templates, alphabet)
     figures["not_covered"] = _share(
         [not _is_covered(automaton, one.text, alphabet) for one in heard.commands]
     )
-    figures |= _digits(heard.digits, heard.commands + heard.others, alphabet, reject)
+    figures |= _digits(heard.digits, heard.commands + heard.others, listen, reject)
     n_all = len(commands) + len(books) + len(noise)
     seconds = sum(one.seconds for one in heard.commands + heard.others)
     figures["search_cpu_ms_per_s"] = _one(1000 * spent_s / seconds, n_all)
@@ -283,11 +283,14 @@ def _is_covered(automaton: Automaton, text: str, alphabet: Alphabet) -> bool:
 
 
 def _digits(
-    digits: Sequence[Heard], others: Sequence[Heard], alphabet: Alphabet, reject: float
+    digits: Sequence[Heard],
+    others: Sequence[Heard],
+    listen: Callable[[Templates], PhraseDecoder],
+    reject: float,
 ) -> dict[str, Figure | None]:
     """Score digit strings with and without phrases, and what is none of them."""
-    phrases = PhraseDecoder(alphabet, Templates.read(f"{DIGIT_PHRASES}\n{{digit}}+"), reject=0)
-    greedy = GreedyDecoder(alphabet)
+    phrases = listen(Templates.read(f"{DIGIT_PHRASES}\n{{digit}}+"))
+    greedy = GreedyDecoder(phrases.alphabet)
     matches = [_match(phrases, one) for one in digits]
     pairs: dict[str, list[tuple[str, str]]] = {"phrases": [], "greedy": []}
     for one, match in zip(digits, matches, strict=True):

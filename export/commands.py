@@ -1,6 +1,7 @@
 """The command `wav2edge export`; torch is only imported when it runs."""
 
 import argparse
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,19 @@ def _add_bundle_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="write the bundle although it drifted; its manifest says so",
     )
+    _add_thresholds(parser)
+    parser.add_argument(
+        "--layout",
+        choices=LAYOUTS,
+        default=LAYOUTS[0],
+        help="onnx-asr: for programs that read that layout; it holds a graph for whole recordings "
+        "and cannot stream (default: wav2edge)",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace a bundle that is there")
+
+
+def _add_thresholds(parser: argparse.ArgumentParser) -> None:
+    """Add what the manifest says of noise and phrases."""
     parser.add_argument(
         "--reject-below",
         type=_share,
@@ -90,13 +104,13 @@ def _add_bundle_arguments(parser: argparse.ArgumentParser) -> None:
         help="phrases that fit less are not heard, unless a caller says otherwise (default: 0.35)",
     )
     parser.add_argument(
-        "--layout",
-        choices=LAYOUTS,
-        default=LAYOUTS[0],
-        help="onnx-asr: for programs that read that layout; it holds a graph for whole recordings "
-        "and cannot stream (default: wav2edge)",
+        "--phrases-blank-penalty",
+        type=_nats,
+        default=0.0,
+        metavar="NATS",
+        help="taken off the blank where phrases are heard; for a model that hears little, 2 or 3 "
+        "(default: 0)",
     )
-    parser.add_argument("--overwrite", action="store_true", help="replace a bundle that is there")
 
 
 def run_export(args: argparse.Namespace) -> int:
@@ -117,6 +131,7 @@ def run_export(args: argparse.Namespace) -> int:
         overwrite=args.overwrite,
         reject_below=args.reject_below,
         reject_phrases_below=args.reject_phrases_below,
+        phrases_blank_penalty=args.phrases_blank_penalty,
         report=_progress,
     )
     _progress("")
@@ -144,6 +159,13 @@ def _share(text: str) -> float:
     value = float(text)
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"{text} is not from 0 to 1")
+    return value
+
+
+def _nats(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is not 0 or more")
     return value
 
 

@@ -56,6 +56,7 @@ def export(  # noqa: PLR0913  (all but two are keywords with a default)
     overwrite: bool = False,
     reject_below: float = 0.0,
     reject_phrases_below: float | None = None,
+    phrases_blank_penalty: float = 0.0,
     report: Callable[[str], None] = lambda _: None,
 ) -> Exported:
     """Turn a checkpoint into a bundle that is proved equal to it.
@@ -76,8 +77,9 @@ def export(  # noqa: PLR0913  (all but two are keywords with a default)
             the one that it names itself; the manifest's `source` says which.
         layout: "wav2edge", or "onnx-asr" for programs that read that: whole recordings alone.
         overwrite: Replace a bundle that is there.
-        reject_below: For the manifest: less confident segments are noise; 0 keeps all.
-        reject_phrases_below: Likewise: phrases that fit less are not heard; None: as usual, 0.35.
+        reject_below: For the manifest, like the next two: see `Manifest`.
+        reject_phrases_below: None: as usual, 0.35.
+        phrases_blank_penalty: In nats.
         report: Told what is being done, for progress.
 
     Raises:
@@ -87,12 +89,11 @@ def export(  # noqa: PLR0913  (all but two are keywords with a default)
     """
     _check(precision, layout, out, overwrite=overwrite)
     report(f"loading {source}")
-    with silence():
-        checkpoint = load_checkpoint(source, revision, language)
+    checkpoint = _loaded(source, revision, language)
     clips = read_clips(listed(verify, split) or default_clips(), checkpoint.rate_hz)
     with tempfile.TemporaryDirectory() as folder:
         facts, tokens = manifest_facts(checkpoint, clips), checkpoint.vocabulary.tokens
-        facts |= {"layout": layout, **_rejects(reject_below, reject_phrases_below)}
+        facts |= _asked(layout, reject_below, reject_phrases_below, phrases_blank_penalty)
         others = {} if layout == LAYOUTS[0] else layout_files(facts, tokens)
         workshop = Workshop(checkpoint, facts, clips, Path(folder), portable, report)
         draft, found = _drafted(workshop, precision, others)
@@ -115,10 +116,17 @@ def _written(
     return Bundle.write(out, facts, model=model, tokens=tokens, others=others, overwrite=overwrite)
 
 
-def _rejects(below: float, phrases_below: float | None) -> dict[str, float]:
-    """Return the thresholds as a manifest has them."""
+def _loaded(source: str, revision: str | None, language: str | None) -> Checkpoint:
+    with silence():
+        return load_checkpoint(source, revision, language)
+
+
+def _asked(
+    layout: str, below: float, phrases_below: float | None, penalty: float
+) -> dict[str, str | float]:
+    """Return the layout, and what is taken for noise and for phrases, as a manifest has it."""
     phrases = {} if phrases_below is None else {"reject_phrases_below": phrases_below}
-    return {"reject_below": below, **phrases}
+    return {"layout": layout, "reject_below": below, **phrases, "phrases_blank_penalty": penalty}
 
 
 def _check(precision: str, layout: str, out: Path, *, overwrite: bool) -> None:

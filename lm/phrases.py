@@ -12,6 +12,11 @@ the phrase is, nor on the silence around it. The same is asked of each word alon
 twice as much a token: one word that no phrase has is not outvoted by the many around it. A phrase
 that fits less than `reject` is not returned.
 
+A model that hears little gives most of every frame to the blank, and long phrases lose against
+short ones. `blank_penalty` divides the blank by what it is given too often, for phrases and free
+path alike (of the label priors by which Miao et al. 2015, "EESEN", section 3.3, divide, the one
+that matters).
+
 The search begins with speech (a frame whose best token is neither blank nor word delimiter) and
 looks back a little, so that hours of silence cost nothing and leave nothing behind.
 """
@@ -100,6 +105,7 @@ class PhraseDecoder:
             endpointing of a stream has it.
         max_frames: An utterance with more frames is none of the phrases. (Where phrases have an
             end it is known much sooner: when even the longest would fit too little.)
+        blank_penalty: Taken off the blank's log-probabilities, in nats; 0 leaves them.
         beam: Drop paths so much worse than the best, in nats. None: exact for graphs up to
             `EXACT_NODES` nodes, `BEAM` for larger ones; `math.inf`: always exact.
 
@@ -126,13 +132,15 @@ class PhraseDecoder:
         reject: float = REJECT,
         pause_frames: int | None = None,
         max_frames: int = 600,
+        blank_penalty: float = 0.0,
         beam: float | None = None,
     ) -> None:
-        in_range = 0 <= reject <= 1 and (beam is None or beam > 0)
+        in_range = 0 <= reject <= 1 and (beam is None or beam > 0) and 0 <= blank_penalty < math.inf
         if not in_range or max_frames < 1 or (pause_frames is not None and pause_frames < 1):
             raise DecoderError(
                 f"reject is {reject!r}, beam {beam!r}, max_frames {max_frames!r}, pause_frames "
-                f"{pause_frames!r}: expected reject from 0 to 1, the others above 0"
+                f"{pause_frames!r}, blank_penalty {blank_penalty!r}: expected reject from 0 to 1, "
+                "blank_penalty 0 or more, the others above 0"
             )
         self.alphabet = alphabet
         self.reject = reject
@@ -141,6 +149,7 @@ class PhraseDecoder:
             beam = BEAM
         self._search = Search(graph, None if beam in (None, math.inf) else beam)
         self._pause_frames, self._max_frames = pause_frames, max_frames
+        self._blank_penalty = blank_penalty
         self._least_score = graph.most_tokens * math.log(reject) if reject else -math.inf
 
     @property
@@ -185,6 +194,7 @@ class PhraseDecoder:
         silence = (self.alphabet.blank_id, self.alphabet.delimiter_id)
         spoken = [id_ not in silence for id_ in masked.argmax(axis=1).tolist()]
         words: tuple[SpokenWord, ...] = ()
+        masked[:, self.alphabet.blank_id] -= self._blank_penalty
         for row, is_spoken in zip(
             self._search.graph.rows(masked, self.alphabet), spoken, strict=True
         ):

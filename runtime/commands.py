@@ -220,7 +220,10 @@ def _described(bundle: "Bundle") -> Iterator[str]:
     yield f"  precision  {_flat(facts.precision) or 'not told'}"
     if facts.reject_below:
         yield f"  rejects    segments less confident than {facts.reject_below:g}, as noise"
-    yield f"  phrases    are heard that fit {facts.reject_phrases_below:g} or better"
+    penalty = facts.phrases_blank_penalty
+    yield f"  phrases    are heard that fit {facts.reject_phrases_below:g} or better" + (
+        f", with {penalty:g} nats off the blank" if penalty else ""
+    )
     yield f"  parity     {_flat(facts.parity) or 'not measured'}"
     yield f"  source     {_flat(facts.source) or 'not told'}"
     yield f"  made with  {_flat(facts.versions) or 'not told'}, opset {facts.opset or 'not told'}"

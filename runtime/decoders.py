@@ -136,13 +136,17 @@ class Decoders:
     def _phrases(self, templates: "Templates", reject: float | None) -> tuple[str, Decoder[Any]]:
         from wav2edge.lm.phrases import PhraseDecoder
 
+        facts = self._bundle.manifest
         if reject is None:
-            reject = self._bundle.manifest.reject_phrases_below
+            reject = facts.reject_phrases_below
         said = hashlib.sha256(repr(templates).encode()).hexdigest()
         identity = f"phrases {said[:16]} above {reject}"
 
         def make() -> Decoder[Any]:
-            return PhraseDecoder(self._bundle.alphabet, templates, reject=reject)
+            penalty = facts.phrases_blank_penalty
+            return PhraseDecoder(
+                self._bundle.alphabet, templates, reject=reject, blank_penalty=penalty
+            )
 
         return identity, self._once(identity, make)
 

@@ -1,9 +1,10 @@
 """The manifest of a bundle, schema 2: what the runtime must know of a model and cannot guess."""
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields
-from typing import Any, Self, get_type_hints
+from typing import Any, NewType, Self, get_type_hints
 
 from .errors import ManifestError, SchemaError
 from .frames import Geometry
@@ -11,6 +12,9 @@ from .frames import Geometry
 SCHEMA = 2
 
 _LARGEST = 1 << 20  # of any size: what is beyond is no model but an attempt on the memory
+
+Nats = NewType("Nats", float)
+"""Of a log-probability."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +92,8 @@ class Manifest:
     reject_phrases_below: float = 0.35
     """Phrases that fit less are not heard, where a caller says nothing else: the better a model
     hears, the better fits what was said."""
+    phrases_blank_penalty: Nats = Nats(0.0)
+    """Nats taken off the blank where phrases are heard: what the model gives it too often."""
     word_separator: str = " "
     """What text has in place of the word delimiter."""
     knows_the_start: bool = False
@@ -203,6 +209,12 @@ def _whole_or_none(value: object) -> int | None:
     return None if value is None else _whole(value)
 
 
+def _nats(value: object) -> Nats:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+        raise _Mismatch("a number of nats, 0 or more")
+    return Nats(float(value))
+
+
 def _share(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
         raise _Mismatch("a number from 0 to 1")
@@ -256,6 +268,7 @@ _READERS: Mapping[object, Callable[[object], object]] = {
     int: _whole,
     int | None: _whole_or_none,
     float: _share,
+    Nats: _nats,
     bool: _truth,
     tuple[int, ...]: _wholes,
     dict[str, Any]: _object,

@@ -249,6 +249,19 @@ def test_a_bundle_says_how_well_a_phrase_must_fit(recognizer: Recognizer, tmp_pa
     assert lenient.transcribe(samples, RATE_HZ, phrases=["ab fga"], reject=REJECT).text == ""
 
 
+def test_a_bundle_says_what_its_blank_takes_too_often(tmp_path: Path) -> None:
+    """Nats off the blank change how well a phrase fits that was not said."""
+    write(tmp_path / "as it is", reject_phrases_below=0.0)
+    write(tmp_path / "less blank", reject_phrases_below=0.0, phrases_blank_penalty=3.0)
+    samples = np.concatenate([spoken("AB FG"), PAUSE])
+    plain, penalised = (
+        load(tmp_path / name).transcribe(samples, RATE_HZ, phrases=["ab fga"])
+        for name in ("as it is", "less blank")
+    )
+    assert plain.text == penalised.text == "AB FGA"
+    assert penalised.words[-1].confidence > 2 * plain.words[-1].confidence
+
+
 def test_phrases_come_from_a_file(recognizer: Recognizer, tmp_path: Path) -> None:
     """A path is a file of lines; its name stands in the message about a line of it."""
     file = tmp_path / "mine.txt"

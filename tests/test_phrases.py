@@ -114,6 +114,31 @@ def test_without_rejection_the_best_phrase_is_returned() -> None:
     assert decoder.finish(decode(decoder, rows(BLANK, BLANK, BAR))) == ()
 
 
+def test_a_blank_penalty_lets_a_long_phrase_win() -> None:
+    """What the blank takes from letters is given back, in phrases and in what is heard freely."""
+    frames = rows(BLANK, N, O, BLANK, BLANK, BLANK, BLANK)
+    for frame, letter in ((4, O), (5, N)):
+        frames[frame] = np.log([0.6, 0.02, 0.02, 0.02, 0.02, 0.02])
+        frames[frame, letter] = math.log(0.3)
+    templates = Templates.of(["no", "noon"])
+    shorter, longer = (
+        PhraseDecoder(LETTERS, templates, blank_penalty=nats, reject=0) for nats in (0.0, 1.0)
+    )
+    assert texts(shorter.finish(decode(shorter, frames))) == ["NO"]
+    match = longer.match(decode(longer, frames))
+    assert match is not None
+    assert texts(match.words) == ["NOON"]
+    assert match.fit == pytest.approx(1.0)
+
+
+def test_a_blank_penalty_leaves_silence_silent() -> None:
+    """However much is taken off, a frame whose best token is the blank begins no utterance."""
+    decoder = PhraseDecoder(LETTERS, Templates.of(["no"]), blank_penalty=20.0, reject=0)
+    state = decode(decoder, rows(*[BLANK] * 40))
+    assert decoder.match(state) is None
+    assert state.n_silent == 40
+
+
 def test_a_missed_delimiter_parts_words_all_the_same() -> None:
     """A blank does in its place; two of them with a pause between are one gap."""
     decoder = phrases("no on")
@@ -229,7 +254,10 @@ def test_frames_without_a_best_token_are_an_error(value: float) -> None:
 
 def test_options_out_of_range_are_errors() -> None:
     """Each is named with what was given."""
-    for option, value in (("reject", 1.5), ("reject", math.nan), ("beam", 0), ("max_frames", 0)):
+    for option, value in (
+        ("reject", 1.5), ("reject", math.nan), ("beam", 0), ("max_frames", 0),
+        ("blank_penalty", -1.0), ("blank_penalty", math.inf),
+    ):  # fmt: skip
         with pytest.raises(DecoderError, match=f"{option} {value}|{option} is {value}"):
             PhraseDecoder(LETTERS, Templates.of(["no"]), **{option: value})  # type: ignore[arg-type]
     with pytest.raises(TemplateError, match="'cab'"):
