@@ -43,6 +43,9 @@ class BeamOptions:
     unknown_word_score: float = -10.0
     """Added to what the language model says of an unknown word, before `alpha` weighs it; also
     the score of an open word that begins like no known word."""
+    blank_penalty: float = 0.0
+    """Taken off the blank of every frame: what a model that hears little gives it too often. With
+    it goes more weight for the language model, or letters are made up."""
     score_boundary: bool = True
     """Whether a segment starts and ends as a sentence does; if not, its end scores nothing."""
     commit_s: float | None = 2.0
@@ -59,6 +62,7 @@ class BeamOptions:
         for name in ("alpha", "beta", "unknown_word_score"):
             self._expect(name, math.isfinite(getattr(self, name)), "a finite number")
         self._expect("alpha", self.alpha >= 0, "0 or more")
+        self._expect("blank_penalty", 0 <= self.blank_penalty < math.inf, "0 or more")
         positive = self.commit_s is None or 0 < self.commit_s < math.inf
         self._expect("commit_s", positive, "seconds above 0, or None")
 

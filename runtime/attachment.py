@@ -146,7 +146,7 @@ def _is_gzip(path: Path) -> bool:
 
 # --- the commands --------------------------------------------------------------------------------
 
-_OPTIONS = ("alpha", "beta", "unknown_word_score")
+_OPTIONS = ("alpha", "beta", "unknown_word_score", "blank_penalty")
 
 
 def alphabet_of(bundle: str) -> "Alphabet":
@@ -173,6 +173,9 @@ def add_parsers(kinds: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         type=float,
         metavar="S",
         help="added for a word that the language model does not know; default: -10",
+    )
+    one.add_argument(
+        "--blank-penalty", type=float, metavar="NATS", help="taken off the blank; default: 0"
     )
     one.set_defaults(run=_attach)
     one = kinds.add_parser("detach", help="take the language model out of a bundle")

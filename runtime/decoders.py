@@ -95,11 +95,11 @@ class Decoders:
     def _found(self, asked: Decoding) -> tuple[str, Decoder[Any]]:
         """Return what a decoder is, in words, and the decoder."""
         if asked.phrases is not None:
-            return self._phrases(templates_of(asked.phrases), asked.reject)
+            return self._phrases(templates_of(asked.phrases), asked.reject, asked.blank_penalty)
         if asked.reject is not None:
             raise OptionsError("reject was given without phrases: it is the least that they fit")
         has_model = self._bundle.manifest.language_model is not None and asked.lm is not False
-        of_search = [asked.hotwords, asked.beam, asked.alpha, asked.beta]
+        of_search = [asked.hotwords, asked.beam, asked.alpha, asked.beta, asked.blank_penalty]
         searches = has_model or asked.lm or any(one is not None for one in of_search)
         if asked.decoder == "greedy" or (asked.decoder is None and not searches):
             alphabet = self._bundle.alphabet
@@ -133,17 +133,20 @@ class Decoders:
 
         return identity, self._once(identity, make)
 
-    def _phrases(self, templates: "Templates", reject: float | None) -> tuple[str, Decoder[Any]]:
+    def _phrases(
+        self, templates: "Templates", reject: float | None, penalty: float | None
+    ) -> tuple[str, Decoder[Any]]:
         from wav2edge.lm.phrases import PhraseDecoder
 
         facts = self._bundle.manifest
         if reject is None:
             reject = facts.reject_phrases_below
+        if penalty is None:
+            penalty = facts.phrases_blank_penalty
         said = hashlib.sha256(repr(templates).encode()).hexdigest()
-        identity = f"phrases {said[:16]} above {reject}"
+        identity = f"phrases {said[:16]} above {reject}, blank less {penalty}"
 
         def make() -> Decoder[Any]:
-            penalty = facts.phrases_blank_penalty
             return PhraseDecoder(
                 self._bundle.alphabet, templates, reject=reject, blank_penalty=penalty
             )
@@ -230,8 +233,8 @@ def _options(asked: Decoding, base: "BeamOptions") -> "BeamOptions":
         base = asked.beam
     elif asked.beam is not None:
         base = replace(base, beam_width=asked.beam)
-    alpha = base.alpha if asked.alpha is None else asked.alpha
-    return replace(base, alpha=alpha, beta=base.beta if asked.beta is None else asked.beta)
+    weights = {name: getattr(asked, name) for name in ("alpha", "beta", "blank_penalty")}
+    return replace(base, **{name: one for name, one in weights.items() if one is not None})
 
 
 def _fingerprint(path: Path) -> str:

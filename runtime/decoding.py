@@ -35,6 +35,7 @@ class DecodingArguments(TypedDict, total=False):
     beam: Union[int, "BeamOptions", None]
     alpha: float | None
     beta: float | None
+    blank_penalty: float | None
     reject: float | None
 
 
@@ -62,6 +63,8 @@ class Decoding:
     """Weight of the language model."""
     beta: float | None = None
     """Added for every word."""
+    blank_penalty: float | None = None
+    """Nats taken off the blank, in search and phrases; None: as the bundle says."""
     reject: float | None = None
     """Phrases that fit less are not heard, 0 to 1; None: as the bundle says."""
 
@@ -75,7 +78,8 @@ class Decoding:
                 f"phrases and {', '.join(others)} were given: phrases are all that can be heard, "
                 "and exclude the rest; take one or the other"
             )
-        if self.decoder == "greedy" and (others := self._given(_OF_SEARCH[1:])):
+        penalised = (*_OF_SEARCH[1:], "blank_penalty")
+        if self.decoder == "greedy" and (others := self._given(penalised)):
             raise OptionsError(
                 f"decoder 'greedy' and {', '.join(others)} were given: greedy decoding knows none "
                 "of them; leave out decoder, or them"

@@ -60,6 +60,13 @@ def add_decoding(parser: argparse.ArgumentParser) -> None:
         help="added to the score for every word; default: the bundle's, or 1.5",
     )
     group.add_argument(
+        "--blank-penalty",
+        type=float,
+        metavar="NATS",
+        help="taken off the blank, where a model that hears little drops words; default: the "
+        "bundle's, or 0",
+    )
+    group.add_argument(
         "--decoder",
         choices=("greedy", "beam", "pyctcdecode"),
         help="how letters become words; default: beam where there is a language model or a "
@@ -82,6 +89,7 @@ def decoding_of(arguments: argparse.Namespace) -> "DecodingArguments":
         "beam": arguments.beam,
         "alpha": arguments.alpha,
         "beta": arguments.beta,
+        "blank_penalty": arguments.blank_penalty,
     }
 
 

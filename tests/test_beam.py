@@ -139,6 +139,23 @@ def test_the_model_decides_between_what_sounds_alike(model: ArpaModel) -> None:
     assert text(decode(BeamDecoder(LETTERS, model), frames)[0]) == "TURN OFF"
 
 
+def test_a_blank_penalty_is_the_same_search_with_less_blank() -> None:
+    """A letter that the blank outweighed is heard; words, times and scores are as if it were so."""
+    frames = said("TURN OF")
+    faint = np.full((2, LETTERS.size), -20.0, np.float32)
+    faint[0, 0], faint[1, LETTERS.tokens.index("T")] = 0.0, math.log(0.1)
+    faint[1, 0] = math.log(0.9)
+    frames = np.concatenate([frames, faint])
+    less = frames.copy()
+    less[:, 0] -= 3.0
+    heard, state = decode(BeamDecoder(LETTERS, options=BeamOptions(blank_penalty=3.0)), frames)
+    by_hand, other = decode(BeamDecoder(LETTERS), less)
+    assert text(heard) == "TURN OFT"
+    assert text(decode(BeamDecoder(LETTERS), frames)[0]) == "TURN OF"
+    assert heard == by_hand
+    assert state == other
+
+
 def test_scores_stand_apart(model: ArpaModel) -> None:
     """The parts of a score are what a person computes from the log-probs, the model and weights."""
     options = BeamOptions(alpha=0.7, beta=0.5, commit_s=None)
@@ -288,6 +305,7 @@ def test_a_frame_of_a_large_vocabulary_keeps_its_best_tokens() -> None:
         {"token_min_log_prob": math.nan},
         {"alpha": -1.0},
         {"beta": math.inf},
+        {"blank_penalty": -0.5},
         {"commit_s": 0.0},
         {"max_tokens": 0},
     ],

@@ -99,6 +99,7 @@ def test_keyword_arguments_are_the_fields() -> None:
         ({"phrases": ["ab"], "hotwords": {"ab": 1.0}}, "phrases and hotwords"),
         ({"phrases": ["ab"], "lm": "lm.arpa", "beam": 3}, "phrases and lm, beam"),
         ({"decoder": "greedy", "lm": "lm.arpa"}, "greedy.*lm"),
+        ({"decoder": "greedy", "blank_penalty": 1.0}, "greedy.*blank_penalty"),
         ({"reject": 0.5}, "reject.*without phrases"),
         ({"alpha": 1.0}, "there is none"),
         ({"beam": 5, "beta": 1.0}, "there is none"),
@@ -121,6 +122,8 @@ def test_what_cannot_be_is_refused(
         ({"phrases": "never spelled"}, TemplateError),
         ({"phrases": Path("none.txt")}, PhrasesNotFoundError),
         ({"phrases": ["ab"], "reject": 2.0}, DecoderError),
+        ({"phrases": ["ab"], "blank_penalty": -1.0}, DecoderError),
+        ({"blank_penalty": -1.0}, DecoderError),
         ({"beam": 5, "hotwords": {"ab": float("nan")}}, HotwordError),
     ],
 )
@@ -260,6 +263,8 @@ def test_a_bundle_says_what_its_blank_takes_too_often(tmp_path: Path) -> None:
     )
     assert plain.text == penalised.text == "AB FGA"
     assert penalised.words[-1].confidence > 2 * plain.words[-1].confidence
+    asked = load(tmp_path / "as it is", phrases=["ab fga"], blank_penalty=3.0)
+    assert asked.transcribe(samples, RATE_HZ).words == penalised.words
 
 
 def test_phrases_come_from_a_file(recognizer: Recognizer, tmp_path: Path) -> None:

@@ -154,6 +154,7 @@ def test_a_bundle_carries_its_model(
     """After `lm attach` the bundle is whole by itself: model, options, hashes."""
     assert attached_model(Bundle.read(bundle)) is None
     command = ["lm", "attach", str(bundle), str(arpa), "--alpha", "0.75", "--beta", "-1"]
+    command += ["--blank-penalty", "0.5"]
     assert cli.main(command) == 0
     assert "3 of 3 can be heard" in capsys.readouterr().out
     arpa.unlink()
@@ -162,6 +163,7 @@ def test_a_bundle_carries_its_model(
     model, options = found
     assert set(model.words) == {"A", "B", "C"}
     assert (options.alpha, options.beta, options.beam_width) == (0.75, -1.0, 100)
+    assert options.blank_penalty == 0.5
     said = json.loads((bundle / MANIFEST).read_text(encoding="utf-8"))
     assert said["language_model"]["file"] in said["files"]
     assert cli.main(["info", str(bundle)]) == 0
