@@ -33,6 +33,10 @@ SENTENCES = 20_000
 """Drawn for the language model of a domain."""
 GRAMMAR_OPTIONS = {"bestpath": False, "beam": 1e-64, "pbeam": 1e-64, "wbeam": 1e-48}
 """Of the other one's decoder; its own beams are 1e-48, 1e-48 and 7e-29."""
+DOMAIN_OPTIONS = {"alpha": 1.5, "beta": 2.0, "blank_penalty": 2.0}
+"""Of our search with a domain's language model, which may be believed more than one of all that is
+said; found on a hundred telephone prompts in noise and rooms: 65 % of the words wrong with the
+defaults, 49 % so."""
 _SCRIPT = Path(__file__).with_name("peer_pocketsphinx.py")
 
 
@@ -136,7 +140,7 @@ class Seats:
         spelled = self._language_model(domain, Normalizer.of(self._bundle.alphabet), "ours")
         lower = self._language_model(domain, Normalizer("lower"), "lower")
         for way, job in {
-            "wav2edge-domain": self._job({"lm": str(spelled)}),
+            "wav2edge-domain": self._job({"lm": str(spelled), **DOMAIN_OPTIONS}),
             "wav2edge-phrases": self._job({"phrases": domain.templates_text}),
             "pocketsphinx-domain": self._other({"lm": str(lower)}, words),
             "pocketsphinx-grammar": self._other({"jsgf": str(path), **GRAMMAR_OPTIONS}, words),
@@ -149,7 +153,7 @@ class Seats:
         text = (normalize(" ".join(words)).split() for words in drawn)
         return build_language_model(text, out, BuildOptions(fallback=FALLBACK)).arpa
 
-    def _job(self, decoding: Mapping[str, str]) -> dict[str, Any]:
+    def _job(self, decoding: Mapping[str, Any]) -> dict[str, Any]:
         model = str(self._bundle.folder.absolute())
         form = Form({"model": model, "decoding": dict(decoding)}, ())
         return self._ours.job(form, {}, 1)
