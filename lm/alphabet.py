@@ -88,6 +88,20 @@ class Alphabet:
         masked[:, list(self.special_ids)] = -np.inf
         return masked
 
+    def less_blank(self, log_probs: NDArray[np.float32], nats: float) -> NDArray[np.float32]:
+        """Take some of the blank away; the other tokens share what it had.
+
+        Args:
+            log_probs: Natural log-probabilities `[n, V]`; each row has a finite one.
+            nats: 0 or more.
+
+        Returns:
+            A copy whose rows sum to 1 as probabilities.
+        """
+        less = log_probs.copy()
+        less[:, self.blank_id] -= nats
+        return less - np.logaddexp.reduce(less, axis=1, keepdims=True)
+
     def text(self, ids: Sequence[int] | NDArray[np.integer]) -> str:
         """Spell what one best id per frame says: runs are one token, then blanks go.
 

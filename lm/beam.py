@@ -255,7 +255,8 @@ class BeamDecoder:
                 "model yields NaN check its parity report"
             )
         masked[np.isneginf(highest), self.alphabet.blank_id] = _FLOOR  # only specials were likely
-        masked[:, self.alphabet.blank_id] -= self.options.blank_penalty
+        if self.options.blank_penalty:
+            masked = self.alphabet.less_blank(masked, self.options.blank_penalty)
         heard = masked >= self.options.token_min_log_prob
         heard[np.arange(len(masked)), masked.argmax(axis=1)] = True
         heard[:, list(self.alphabet.special_ids)] = False

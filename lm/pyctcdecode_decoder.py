@@ -87,7 +87,8 @@ class PyctcdecodeDecoder:
             LogProbsError: If the array is not `[n, V]`.
         """
         masked = self.alphabet.masked(np.asarray(log_probs, np.float32))
-        masked[:, self.alphabet.blank_id] -= self._options.blank_penalty
+        if self._options.blank_penalty:
+            masked = self.alphabet.less_blank(masked, self._options.blank_penalty)
         pieces = (*state.log_probs, masked.tobytes())
         return (), HeardState(state.first_frame, state.n_frames + len(masked), pieces)
 
