@@ -104,6 +104,14 @@ def _add_thresholds(parser: argparse.ArgumentParser) -> None:
         help="phrases that fit less are not heard, unless a caller says otherwise (default: 0.35)",
     )
     parser.add_argument(
+        "--margin-frames",
+        type=_whole,
+        default=0,
+        metavar="N",
+        help="frames of silence heard before and behind all audio, for a model that hears badly "
+        "what is cut tight (default: 0)",
+    )
+    parser.add_argument(
         "--phrases-blank-penalty",
         type=_nats,
         default=0.0,
@@ -132,6 +140,7 @@ def run_export(args: argparse.Namespace) -> int:
         reject_below=args.reject_below,
         reject_phrases_below=args.reject_phrases_below,
         phrases_blank_penalty=args.phrases_blank_penalty,
+        margin_frames=args.margin_frames,
         report=_progress,
     )
     _progress("")
@@ -159,6 +168,13 @@ def _share(text: str) -> float:
     value = float(text)
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"{text} is not from 0 to 1")
+    return value
+
+
+def _whole(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text} is not 0 or more")
     return value
 
 

@@ -57,6 +57,7 @@ def export(  # noqa: PLR0913  (all but two are keywords with a default)
     reject_below: float = 0.0,
     reject_phrases_below: float | None = None,
     phrases_blank_penalty: float = 0.0,
+    margin_frames: int = 0,
     report: Callable[[str], None] = lambda _: None,
 ) -> Exported:
     """Turn a checkpoint into a bundle that is proved equal to it.
@@ -67,19 +68,18 @@ def export(  # noqa: PLR0913  (all but two are keywords with a default)
         precision: "int8" (dynamic, every product but the CTC head; convolutions stay float32),
             "float32", "float16" (for GPUs), another policy of `wav2edge.export.precision`, or
             "auto": the fastest that keeps parity on at least five minutes of speech.
-        verify: Recordings to compare on; none: the synthetic clips that come with this package.
-            A `.tsv` file with a column `path` stands for the recordings it lists.
-        split: Only the rows of those files whose column `split` says so.
+        verify: Recordings to compare on, or `.tsv` tables of them; none: synthetic clips.
+        split: Only the rows whose column `split` says so.
         portable: Unsigned 8-bit weights, for x86 processors without VNNI.
         force: Write the bundle although it drifted from the checkpoint; its manifest says so.
         revision: Branch, tag or commit on the hub.
-        language: Of a multilingual checkpoint (MMS), as its `vocab.json` spells it: "eng"; None:
-            the one that it names itself; the manifest's `source` says which.
+        language: Of a multilingual checkpoint (MMS), as its `vocab.json` spells it; None: its own.
         layout: "wav2edge", or "onnx-asr" for programs that read that: whole recordings alone.
         overwrite: Replace a bundle that is there.
-        reject_below: For the manifest, like the next two: see `Manifest`.
+        reject_below: For the manifest, like the next three: see `Manifest`.
         reject_phrases_below: None: as usual, 0.35.
         phrases_blank_penalty: In nats.
+        margin_frames: Of silence before and behind all audio.
         report: Told what is being done, for progress.
 
     Raises:
@@ -88,12 +88,12 @@ def export(  # noqa: PLR0913  (all but two are keywords with a default)
         AudioError: A verification recording cannot be read.
     """
     _check(precision, layout, out, overwrite=overwrite)
-    report(f"loading {source}")
-    checkpoint = _loaded(source, revision, language)
+    checkpoint = _loaded(source, revision, language, report)
     clips = read_clips(listed(verify, split) or default_clips(), checkpoint.rate_hz)
     with tempfile.TemporaryDirectory() as folder:
         facts, tokens = manifest_facts(checkpoint, clips), checkpoint.vocabulary.tokens
-        facts |= _asked(layout, reject_below, reject_phrases_below, phrases_blank_penalty)
+        heard = (reject_below, reject_phrases_below, phrases_blank_penalty, margin_frames)
+        facts |= {"layout": layout, **_heard(*heard)}
         others = {} if layout == LAYOUTS[0] else layout_files(facts, tokens)
         workshop = Workshop(checkpoint, facts, clips, Path(folder), portable, report)
         draft, found = _drafted(workshop, precision, others)
@@ -116,17 +116,21 @@ def _written(
     return Bundle.write(out, facts, model=model, tokens=tokens, others=others, overwrite=overwrite)
 
 
-def _loaded(source: str, revision: str | None, language: str | None) -> Checkpoint:
+def _loaded(
+    source: str, revision: str | None, language: str | None, report: Callable[[str], None]
+) -> Checkpoint:
+    report(f"loading {source}")
     with silence():
         return load_checkpoint(source, revision, language)
 
 
-def _asked(
-    layout: str, below: float, phrases_below: float | None, penalty: float
-) -> dict[str, str | float]:
-    """Return the layout, and what is taken for noise and for phrases, as a manifest has it."""
+def _heard(
+    below: float, phrases_below: float | None, penalty: float, margin_frames: int
+) -> dict[str, float]:
+    """Return what is taken for noise and for phrases, and the margins, as a manifest has it."""
     phrases = {} if phrases_below is None else {"reject_phrases_below": phrases_below}
-    return {"layout": layout, "reject_below": below, **phrases, "phrases_blank_penalty": penalty}
+    always = {"phrases_blank_penalty": penalty, "margin_frames": margin_frames}
+    return {"reject_below": below, **phrases, **always}
 
 
 def _check(precision: str, layout: str, out: Path, *, overwrite: bool) -> None:

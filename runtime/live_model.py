@@ -116,6 +116,8 @@ class LiveModel:
         self.model_sha256 = hashlib.sha256(identity.encode()).hexdigest()
         """Of what the bundle's files contain, wherever they lie."""
         self._hop_s = geometry.duration_ms(1) / 1000
+        n_margin = acoustic.bundle.manifest.margin_frames * geometry.hop
+        self._margin = np.zeros(n_margin, np.float32)
 
     def start(self) -> LiveState:
         """Return the state before the first sample."""
@@ -134,9 +136,10 @@ class LiveModel:
     def advancing(self, state: LiveState, samples: Array) -> Steps[tuple[list[Event], LiveState]]:
         """Take new samples; whoever drives this makes the steps that are due."""
         events: list[Event] = []
+        margin = self._margin if len(samples) and not state.n_samples else self._margin[:0]
         state = replace(
             state,
-            waiting=np.concatenate([state.waiting, samples]),
+            waiting=np.concatenate([state.waiting, margin, samples]),
             n_samples=state.n_samples + len(samples),
         )
         need = self._acoustic.geometry.n_samples(self.chunk_frames)
@@ -158,12 +161,13 @@ class LiveModel:
     def finishing(self, state: LiveState) -> Steps[list[Event]]:
         """End the stream; whoever drives this makes the last step.
 
-        Silence as long as a frame sees is added, so that the last sound is seen whole.
+        Silence as long as a frame sees is added, so that the last sound is seen whole; before it
+        as much as the bundle wants.
         """
         if not state.n_samples:
             return []
         padding = np.zeros(self._acoustic.geometry.receptive_field, np.float32)
-        last = np.concatenate([state.waiting, padding])
+        last = np.concatenate([state.waiting, self._margin, padding])
         events, state = yield from self._step(state, last, 0)
         return events + self._segmenter.finish(state.segment, state.n_samples / self.rate_hz)
 
@@ -182,7 +186,8 @@ class LiveModel:
         if not spoken:
             acoustic = self._acoustic.unheard(state.acoustic, acoustic)
         n, energies_db = len(step.log_probs), np.concatenate([state.energies_db, fresh_db])
-        heard_s = min(state.n_samples, self._n_taken(acoustic)) / self.rate_hz
+        n_taken = max(0, self._n_taken(acoustic) - len(self._margin))
+        heard_s = min(state.n_samples, n_taken) / self.rate_hz
         events, segment = self._segmenter.advance(
             state.segment,
             step.log_probs,

@@ -94,6 +94,9 @@ class Manifest:
     hears, the better fits what was said."""
     phrases_blank_penalty: Nats = Nats(0.0)
     """Nats taken off the blank where phrases are heard: what the model gives it too often."""
+    margin_frames: int = 0
+    """Frames of silence that are heard before and behind a recording or a stream: for a model that
+    hears badly what begins or ends with the first sound."""
     word_separator: str = " "
     """What text has in place of the word delimiter."""
     knows_the_start: bool = False
@@ -173,7 +176,7 @@ def _check_sizes(manifest: Manifest, source: str) -> None:
     for name, size in positive.items():
         if not 0 < size <= _LARGEST:
             raise ManifestError(f"{source}: {name} is {size}, expected 1 to {_LARGEST}")
-    for name in ("position_left_frames", "position_right_frames"):
+    for name in ("position_left_frames", "position_right_frames", "margin_frames"):
         if not 0 <= getattr(manifest, name) <= _LARGEST:
             raise ManifestError(
                 f"{source}: {name} is {getattr(manifest, name)}, expected 0 or more"
