@@ -108,8 +108,8 @@ def _add_thresholds(parser: argparse.ArgumentParser) -> None:
         type=_whole,
         default=0,
         metavar="N",
-        help="frames of silence heard before and behind all audio, for a model that hears badly "
-        "what is cut tight (default: 0)",
+        help="frames of silence heard behind all audio, for a model that hears badly what is "
+        "cut tight (default: 0)",
     )
     parser.add_argument(
         "--phrases-blank-penalty",

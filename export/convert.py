@@ -79,7 +79,7 @@ def export(  # noqa: PLR0913  (all but two are keywords with a default)
         reject_below: For the manifest, like the next three: see `Manifest`.
         reject_phrases_below: None: as usual, 0.35.
         phrases_blank_penalty: In nats.
-        margin_frames: Of silence before and behind all audio.
+        margin_frames: Of silence behind all audio.
         report: Told what is being done, for progress.
 
     Raises:

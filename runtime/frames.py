@@ -28,8 +28,6 @@ class Geometry:
     """Samples or frames that each convolution sees."""
     strides: tuple[int, ...]
     rate_hz: int
-    margin_frames: int = 0
-    """Frames that the model sees before the first sample; times count from behind them."""
 
     @property
     def hop(self) -> int:
@@ -60,15 +58,10 @@ class Geometry:
         """Round milliseconds up to whole frames."""
         return math.ceil(duration_ms * self.rate_hz / (1000 * self.hop) - 1e-9)
 
-    @property
-    def margin_samples(self) -> int:
-        """Samples before the first one that are heard as silence."""
-        return self.margin_frames * self.hop
-
     def duration_ms(self, n_frames: int) -> float:
         """Milliseconds from one frame to the one `n_frames` later."""
         return n_frames * self.hop * 1000 / self.rate_hz
 
     def center_s(self, frame: float) -> float:
         """Seconds from the first sample to the centre of what a frame sees."""
-        return ((frame - self.margin_frames) * self.hop + self.receptive_field / 2) / self.rate_hz
+        return (frame * self.hop + self.receptive_field / 2) / self.rate_hz

@@ -136,10 +136,9 @@ class LiveModel:
     def advancing(self, state: LiveState, samples: Array) -> Steps[tuple[list[Event], LiveState]]:
         """Take new samples; whoever drives this makes the steps that are due."""
         events: list[Event] = []
-        margin = self._margin if len(samples) and not state.n_samples else self._margin[:0]
         state = replace(
             state,
-            waiting=np.concatenate([state.waiting, margin, samples]),
+            waiting=np.concatenate([state.waiting, samples]),
             n_samples=state.n_samples + len(samples),
         )
         need = self._acoustic.geometry.n_samples(self.chunk_frames)
@@ -161,8 +160,8 @@ class LiveModel:
     def finishing(self, state: LiveState) -> Steps[list[Event]]:
         """End the stream; whoever drives this makes the last step.
 
-        Silence as long as a frame sees is added, so that the last sound is seen whole; before it
-        as much as the bundle wants.
+        Silence as long as a frame sees is added, so that the last sound is seen whole, and as
+        much more as the bundle wants.
         """
         if not state.n_samples:
             return []
@@ -186,8 +185,7 @@ class LiveModel:
         if not spoken:
             acoustic = self._acoustic.unheard(state.acoustic, acoustic)
         n, energies_db = len(step.log_probs), np.concatenate([state.energies_db, fresh_db])
-        n_taken = max(0, self._n_taken(acoustic) - len(self._margin))
-        heard_s = min(state.n_samples, n_taken) / self.rate_hz
+        heard_s = min(state.n_samples, self._n_taken(acoustic)) / self.rate_hz
         events, segment = self._segmenter.advance(
             state.segment,
             step.log_probs,

@@ -95,8 +95,8 @@ class Manifest:
     phrases_blank_penalty: Nats = Nats(0.0)
     """Nats taken off the blank where phrases are heard: what the model gives it too often."""
     margin_frames: int = 0
-    """Frames of silence that are heard before and behind a recording or a stream: for a model that
-    hears badly what begins or ends with the first sound."""
+    """Frames of silence that are heard behind a recording or a stream: for a model that hears badly
+    what ends with its last sound."""
     word_separator: str = " "
     """What text has in place of the word delimiter."""
     knows_the_start: bool = False

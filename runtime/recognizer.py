@@ -10,7 +10,6 @@ memory than one of two minutes.
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, SupportsIndex, TypeVar, Unpack
 
@@ -102,7 +101,6 @@ class Recognizer:
         self.providers = session.providers
         """What runs the model, most preferred first."""
         self._model = _model(bundle, session)
-        self._clock = replace(self._model.geometry, margin_frames=bundle.manifest.margin_frames)
         self._decoding = decoding or Decoding()
         self._decoders = Decoders(bundle, self._model.geometry)
         self._decoder = self._decoders.make(self._decoding, live=False)
@@ -153,13 +151,13 @@ class Recognizer:
         failures: list[AudioError] = []
         with Audio(audio, sample_rate=sample_rate, to_hz=self.sample_rate_hz) as source:
             words: list[SpokenWord] = []
-            blocks = self._within_margins(until_failure(source.blocks(), failures))
+            blocks = self._with_margin(until_failure(source.blocks(), failures))
             for new in decoder.recording(self._model.log_probs(blocks)):
                 words += new
                 if progress is not None:
                     progress(source.duration_s, source.promised_s)
             transcript = Transcript.of(
-                timed(words, self._clock, source.duration_s),
+                timed(words, self._model.geometry, source.duration_s),
                 duration_s=source.duration_s,
                 file=os.fspath(audio) if isinstance(audio, str | os.PathLike) else None,
                 separator=self.bundle.alphabet.separator,
@@ -281,21 +279,17 @@ class Recognizer:
         options = _preset(latency, LATENCIES, StreamOptions, "latency")
         rules = _preset(endpoint, ENDPOINTS, EndpointOptions, "endpoint")
         decoder = self._decoders.make(Decoding(**decoding).over(self._decoding), live=True)
-        segmenter = Segmenter(decoder, Endpointer(rules, self._clock), self._clock)
+        geometry = self._model.geometry
+        segmenter = Segmenter(decoder, Endpointer(rules, geometry), geometry)
         detector = self._detector() if vad else None
         return Stream(LiveModel(self._model, segmenter, options, detector), sample_rate, state)
 
-    def _within_margins(self, blocks: Iterable[Samples]) -> Iterator[Samples]:
-        """Put the silence before and behind a recording that its model wants."""
-        silence = np.zeros(self._clock.margin_samples, np.float32)
-        heard = False
-        for block in blocks:
-            if not heard and len(silence):
-                yield silence
-            heard = True
-            yield block
-        if heard and len(silence):
-            yield silence
+    def _with_margin(self, blocks: Iterable[Samples]) -> Iterator[Samples]:
+        """Put the silence behind a recording that its model wants."""
+        yield from blocks
+        n_samples = self.bundle.manifest.margin_frames * self._model.geometry.hop
+        if n_samples:
+            yield np.zeros(n_samples, np.float32)
 
     def _detector(self) -> "Vad":
         """Return the voice activity detector that all streams share, loaded once."""

@@ -58,9 +58,7 @@ class Segmenter:
 
     def start(self) -> SegmentState:
         """Return the state before the first frame."""
-        # The margin is no silence that anybody waited for.
-        endpoint = EndpointState(n_frames=-self._geometry.margin_frames)
-        return SegmentState(self._decoder.start(), endpoint)
+        return SegmentState(self._decoder.start())
 
     def spoken(self, log_probs: Array) -> NDArray[np.bool_]:
         """Tell for each frame `[n, V]` whether its best token is a letter: bool `[n]`."""
@@ -127,9 +125,6 @@ class Segmenter:
         words, decoder = self._decoder.advance(state.decoder, log_probs)
         return replace(state, decoder=decoder, words=state.words + words)
 
-    def _now_s(self, n_frames: int, heard_s: float) -> float:
-        return max(0.0, min(heard_s, self._geometry.center_s(n_frames - 0.5)))
-
     def _started(self, state: SegmentState, frame: int) -> SpeechStart:
         start_s = self._geometry.center_s(frame - 0.5) - self._endpointer.options.pre_roll_ms / 1000
         return SpeechStart(state.segment_id, max(0.0, start_s))
@@ -142,7 +137,7 @@ class Segmenter:
         One that became too long leaves the words that are not final to the next.
         """
         n_frames = self._decoder.n_frames(state.decoder)
-        now_s = self._now_s(n_frames, heard_s)
+        now_s = min(heard_s, self._geometry.center_s(n_frames - 0.5))
         if reason is Reason.NO_SPEECH:
             events.append(SpeechEnd(None, now_s, reason.value))
             return state
@@ -179,7 +174,7 @@ class Segmenter:
         if (stable, unstable) == state.shown:
             return state
         n_frames = self._decoder.n_frames(state.decoder) + len(provisional)
-        time_s = self._now_s(n_frames, heard_s)
+        time_s = min(heard_s, self._geometry.center_s(n_frames - 0.5))
         events.append(
             Partial(state.segment_id, stable, unstable, time_s, separator=self._separator)
         )

@@ -135,6 +135,15 @@ def test_some_are_silent_for_seconds_before_they_speak(heard: Corpus) -> None:
     assert 0.1 <= waited.mean() <= 0.35
 
 
+def test_some_are_cut_tight_and_some_lie_in_digital_silence(heard: Corpus) -> None:
+    """A word alone begins and ends with its sound more often than not; zeros may lie around."""
+    conditions, rng = Conditions(heard, 1), np.random.default_rng(4)
+    word = hiss()[: RATE_HZ // 2]
+    drawn = [conditions.apply(word, rng) for _ in range(200)]
+    assert 0.4 < np.mean([len(one) < 1.3 * len(word) for one in drawn]) < 0.9
+    assert 0.05 < np.mean([not one[:20].any() for one in drawn]) < 0.4
+
+
 def test_noise_is_as_long_as_asked(heard: Corpus) -> None:
     """Whichever kind is drawn, people talking among them; noise alone may be almost silent."""
     conditions, rng = Conditions(heard, 7), np.random.default_rng(0)

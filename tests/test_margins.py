@@ -1,4 +1,4 @@
-"""Margins: silence that a model hears before and behind all audio, and nobody counts."""
+"""Margins: silence that a model hears behind all audio, and nobody counts."""
 
 from pathlib import Path
 
@@ -31,7 +31,7 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Recognizer:
 
 @pytest.fixture(scope="module")
 def within(tmp_path_factory: pytest.TempPathFactory) -> Recognizer:
-    """The tiny model, which hears seven frames of silence before and behind."""
+    """The tiny model, which hears seven frames of silence behind all audio."""
     return load(write(tmp_path_factory.mktemp("within") / "bundle", margin_frames=7).folder)
 
 
@@ -70,7 +70,7 @@ def test_streams_tell_the_same_times(bare: Recognizer, within: Recognizer, cuts:
 
 
 def test_what_is_cut_tight_is_heard(bare: Recognizer, within: Recognizer) -> None:
-    """The last letter, of which the audio holds too little for a frame, is heard within margins."""
+    """The last letter, of which the audio holds too little for a frame, is heard with a margin."""
     tight = np.trim_zeros(say("BAD", n_frames=1), "b")
     assert bare.transcribe(tight, RATE_HZ).text != "BAD"
     transcript = within.transcribe(tight, RATE_HZ)
@@ -83,8 +83,8 @@ def test_what_is_cut_tight_is_heard(bare: Recognizer, within: Recognizer) -> Non
     assert final.segment.end_s <= len(tight) / RATE_HZ
 
 
-def test_a_state_goes_on_without_a_second_margin(within: Recognizer) -> None:
-    """A stream that is resumed has begun already."""
+def test_a_state_goes_on_within_margins(within: Recognizer) -> None:
+    """A stream that is resumed ends as one that was not."""
     first = within.stream(StreamOptions(20, 20, 500), endpoint=QUICK)
     events = first.push(SPOKEN[:100])
     second = within.stream(StreamOptions(20, 20, 500), endpoint=QUICK, state=first.state)

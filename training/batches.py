@@ -45,6 +45,7 @@ LATE = {
 # Of the conditions. A model that has heard little learns most from what it can nearly hear: at full
 # strength its loss is 1.5, without conditions 1.06 (after 160 h). Rooms cost it most.
 _STRENGTH = 0.75
+_ALONE = 0.2  # of the joined words that are none: one word, said alone
 # Within a kind of synthetic speech, voice programs take turns by the square root of the hours that
 # they spoke, and those of human-like prosody more often than those that buzz.
 LIKENESS = {"kokoro": 3.0, "hibari": 1.3}
@@ -144,7 +145,8 @@ class Batches(IterableDataset[Batch]):
         """Join one to seven words of one speaker with gaps of 30 to 400 ms."""
         names = sorted(speakers)
         rows = [self._pick(speakers[names[rng.integers(len(names))]], rng)]
-        rows += [self._pick(speakers[rows[0].speaker], rng) for _ in range(rng.integers(0, 7))]
+        n_more = 0 if rng.random() < _ALONE else rng.integers(0, 7)
+        rows += [self._pick(speakers[rows[0].speaker], rng) for _ in range(n_more)]
         pieces = []
         for row in rows:
             word = self._corpus.audio(row)

@@ -13,6 +13,7 @@ from .rooms import draw_room
 from .voices import RATE_HZ
 
 Samples = npt.NDArray[np.float32]
+_AROUND = 400  # samples at least, where nothing was cut
 _N_ROOMS = 150  # simulated once; drawing one for each utterance would cost more than the rest
 
 
@@ -43,10 +44,14 @@ class Conditions:
         before, after = rng.uniform(0.0, 0.5, size=2) * RATE_HZ
         if self._happens(0.25, rng):  # who listens for long must still hear the first word
             before = rng.uniform(0.5, 4.0) * RATE_HZ
-        samples = np.pad(samples, (int(before) + 400, int(after) + 400))
+        if self._happens(0.8 if len(samples) < RATE_HZ else 0.3, rng):  # cut tight, as words are
+            before = after = -_AROUND
+        samples = np.pad(samples, (int(before) + _AROUND, int(after) + _AROUND))
         if self._happens(0.35, rng):
             samples = augment.reverberate(samples, self._room(rng))
         samples = self._recorded(self._noisy(samples, rng), rng)
+        if self._happens(0.2, rng):  # digital silence, in which not even the noise goes on
+            samples = np.pad(samples, tuple(rng.integers(0, RATE_HZ // 2, size=2)))
         return augment.set_level(samples, rng.uniform(-26, 12))
 
     def noise(self, n_samples: int, rng: np.random.Generator) -> Samples:
