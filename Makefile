@@ -107,7 +107,7 @@ SMALL := .training/wav2edge-small-en
 train-embedded: $(TEST)/installed training-voices
 	$(TEST)/bin/wav2edge train embedded --data "$(DATA)" --out .training --hours-heard $(HOURS)
 	rm -rf $(SMALL) && cp -r .training/checkpoint $(SMALL)
-	$(TEST)/bin/wav2edge export $(SMALL) .training/bundle --reject-below 0.35 --reject-phrases-below 0.02 \
+	$(TEST)/bin/wav2edge export $(SMALL) .training/bundle --reject-below 0.45 --reject-phrases-below 0.02 \
 	    --phrases-blank-penalty 2 --margin-frames 7 --overwrite
 	rm -f runtime/embedded/model.onnx*
 	cp .training/bundle/manifest.json .training/bundle/tokens.txt .training/bundle/model.onnx* runtime/embedded
