@@ -89,7 +89,7 @@ def _add_bundle_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_thresholds(parser: argparse.ArgumentParser) -> None:
-    """Add what the manifest says of noise and phrases."""
+    """Add what the manifest says of noise, phrases and margins."""
     parser.add_argument(
         "--reject-below",
         type=_share,

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tiny_bundle import HOP, RATE_HZ, say
 from tiny_bundle import write_tiny_bundle as write
 
-from wav2edge.runtime.endpoint import EndpointOptions
+from wav2edge.runtime.endpoint import EndpointOptions, Reason
 from wav2edge.runtime.errors import ManifestError
 from wav2edge.runtime.events import Event, Final, SpeechEnd, SpeechStart
 from wav2edge.runtime.recognizer import Recognizer, load
@@ -83,6 +83,17 @@ def test_what_is_cut_tight_is_heard(bare: Recognizer, within: Recognizer) -> Non
     assert final.segment.end_s <= len(tight) / RATE_HZ
 
 
+def test_a_stream_hears_its_margin(bare: Recognizer, tmp_path: Path) -> None:
+    """A margin longer than the rule of silence ends the segment by that rule, not by `finish`."""
+    long = load(write(tmp_path / "bundle", margin_frames=40).folder)
+    reasons = []
+    for recognizer in (bare, long):
+        stream = recognizer.stream(StreamOptions(20, 20, 500), endpoint=QUICK)
+        events = stream.push(say("BAD")) + stream.finish()
+        reasons += [event.reason for event in events if isinstance(event, SpeechEnd)]
+    assert reasons == [Reason.FINISH.value, Reason.SILENCE.value]
+
+
 def test_a_state_goes_on_within_margins(within: Recognizer) -> None:
     """A stream that is resumed ends as one that was not."""
     first = within.stream(StreamOptions(20, 20, 500), endpoint=QUICK)
@@ -92,6 +103,14 @@ def test_a_state_goes_on_within_margins(within: Recognizer) -> None:
     whole = told(within, [])
     mine = [event for event in events if isinstance(event, Final)]
     assert [one.segment for one in mine] == [e.segment for e in whole if isinstance(e, Final)]
+
+
+def test_a_blank_penalty_below_none_is_refused(tmp_path: Path) -> None:
+    """Nats are 0 or more."""
+    with pytest.raises(
+        ManifestError, match="phrases_blank_penalty is -1, expected a number of nat"
+    ):
+        write(tmp_path / "bundle", phrases_blank_penalty=-1)
 
 
 def test_margins_below_none_are_refused(tmp_path: Path) -> None:

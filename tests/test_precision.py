@@ -154,11 +154,11 @@ def test_auto_takes_the_fastest_that_keeps_parity(
 def test_thresholds_go_into_the_manifest(tone_checkpoint: Path, tmp_path: Path) -> None:
     """What the command line says of noise and phrases, the bundle says."""
     asked = ["--reject-below", "0.2", "--reject-phrases-below", "0.1", "--precision", "float32"]
-    asked += ["--phrases-blank-penalty", "2.5"]
+    asked += ["--phrases-blank-penalty", "2.5", "--margin-frames", "3"]
     assert main(["export", str(tone_checkpoint), str(tmp_path / "out"), *asked]) == 0
     manifest = Bundle.read(tmp_path / "out").manifest
     assert (manifest.reject_below, manifest.reject_phrases_below) == (0.2, 0.1)
-    assert manifest.phrases_blank_penalty == 2.5
+    assert (manifest.phrases_blank_penalty, manifest.margin_frames) == (2.5, 3)
 
 
 def test_auto_wants_speech_to_judge_by(tone_checkpoint: Path, tmp_path: Path) -> None:
