@@ -142,6 +142,7 @@ def _case(
         "beta": beta,
         "unknown_word_score": unknown,
         "score_boundary": bool(rng.random() < 0.8),
+        "blank_penalty": float(rng.choice([0.0, 0.0, 0.0, 1.5])),
     }
     return Case(
         kind,
