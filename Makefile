@@ -87,18 +87,20 @@ voices:
 # What speaks the training data, writes down what people say in it, and telephone prompts. RHVoice and
 # Pico are in Debian's component non-free, Kokoro's voices in an npm package; `training/corpus.py`
 # leaves out what is missing, and says so.
+RECORDINGS := asterisk-core-sounds-en asterisk-core-sounds-en-wav klettres-data \
+    flight-of-the-amazon-queen beneath-a-steel-sky
 training-voices: $(TEST)/installed
 	@$(call debian,$(VOICES))
-	@$(call debian,rhvoice rhvoice-english libttspico-utils)
+	@$(call debian,rhvoice rhvoice-english libttspico-utils ancient)
 	$(TEST)/bin/python -m pip $(PIP) --constraint constraints.txt --editable ".[voices]"
 	@mkdir -p .training/voices
 	@cd .training && npm pack --silent kokoro-js@1.2.1 >/dev/null \
 	    && tar -xzf kokoro-js-1.2.1.tgz --strip-components=2 -C voices package/voices \
 	    && rm kokoro-js-1.2.1.tgz || echo "could not fetch kokoro-js: Kokoro's voices are left out"
-	@mkdir -p .training/prompts
-	@cd .training/prompts && apt-get -qq download asterisk-core-sounds-en asterisk-core-sounds-en-wav \
-	    && for package in *.deb; do dpkg -x $$package . && rm $$package; done \
-	    || echo "could not fetch asterisk-core-sounds-en: telephone prompts are left out"
+	@mkdir -p .training/packages
+	@cd .training/packages && for package in $(RECORDINGS); do \
+	    apt-get -qq download $$package && dpkg -x $${package}_*.deb . && rm $${package}_*.deb \
+	    || echo "could not fetch $$package: its recordings are left out"; done
 
 # The embedded model from nothing: voices, corpus, training, bundle, language model. It goes on where it
 # was stopped; HOURS of audio heard, at a hundred times real time on two cores, some ten hours of corpus before.

@@ -3,6 +3,7 @@
 import csv
 import gzip
 import importlib.util
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -86,6 +87,20 @@ def test_prompts_are_read_from_the_unpacked_packages(tmp_path: Path) -> None:
     assert all(abs(len(samples) - RATE_HZ) < 400 for _, _, _, samples in found)
 
 
+def test_letters_are_read_of_both_accents(tmp_path: Path) -> None:
+    """Each is a word of one letter; what is no single letter is passed over."""
+    for name in ("en/alpha/K.ogg", "en_GB/alpha/k.ogg", "en/syllab/ka.ogg", "de/alpha/k.ogg"):
+        path = tmp_path / "usr/share/klettres" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, np.sin(np.arange(22050) / 9), 44100)
+    found = list(recordings.letters(tmp_path))
+    assert [spoken[:3] for spoken in found] == [
+        ("symbol", "K", "klettres en"),
+        ("symbol", "K", "klettres en_GB"),
+    ]
+    assert all(abs(len(samples) - RATE_HZ / 2) < 400 for _, _, _, samples in found)
+
+
 class _Hears:
     """A teacher who hears the same in the second half of everything."""
 
@@ -126,17 +141,54 @@ def test_the_corpus_takes_what_the_teacher_hears_once(
     np.testing.assert_allclose(opened.audio(row), np.full(RATE_HZ, 0.4), atol=1e-3)
 
 
+def test_games_are_heard_on_from_where_a_kill_left_them(
+    unlabelled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was heard before is saved at every fourth line here, and is not heard again."""
+    n_lines, n_heard = 10, 0
+
+    def lines(_: Path, after: str) -> Iterator[tuple[str, npt.NDArray[np.float32]]]:
+        nonlocal n_heard
+        for line in range(int(after or -1) + 1, n_lines):
+            if n_heard == 6:
+                n_heard += 1
+                raise KeyboardInterrupt
+            n_heard += 1
+            yield str(line), np.full(2 * RATE_HZ, line / n_lines, np.float32)
+
+    monkeypatch.setattr(corpus, "Teacher", _Hears)
+    monkeypatch.setattr(corpus, "texts_of", lambda _: None)
+    monkeypatch.setattr(corpus, "_AT_ONCE", 4)
+    monkeypatch.setattr(recordings, "spoken_lines", lines)
+    (tmp_path / "usr").mkdir()
+    monkeypatch.setattr(recordings, "prompts", lambda _: iter(()))
+
+    def prepared() -> corpus.Corpus:
+        return corpus.prepare(
+            unlabelled, tmp_path / "corpus", 1, lambda _: None, {}, packages=tmp_path
+        )
+
+    with pytest.raises(KeyboardInterrupt):
+        prepared()
+    opened = prepared()
+    rows = [row for row in opened.utterances if row.kind == "acted"]
+    assert [row.speaker for row in rows] == [str(line) for line in range(n_lines)]
+    assert n_heard == n_lines + 1 + 2  # the kill, and the two lines that were not saved yet
+    for line, row in enumerate(rows):
+        np.testing.assert_allclose(opened.audio(row), line / n_lines, atol=1e-3)
+
+
 def test_what_is_left_out_is_told(
     unlabelled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without teacher and prompts the corpus is made all the same."""
+    """Without teacher and packages the corpus is made all the same."""
     monkeypatch.setattr(corpus, "Teacher", type("_Missing", (_Hears,), {"there": False}))
     monkeypatch.setattr(corpus, "texts_of", lambda _: None)
     told: list[str] = []
     opened = corpus.prepare(unlabelled, tmp_path / "corpus", 1, told.append, {})
     assert {row.kind for row in opened.utterances} == {"noise"}
     assert any("without transcripts" in line and "nowhere" in line for line in told)
-    assert any("telephone prompts" in line for line in told)
+    assert any("make training-voices" in line for line in told)
 
 
 @pytest.mark.skipif(

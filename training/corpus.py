@@ -12,7 +12,7 @@ import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
@@ -94,7 +94,7 @@ def prepare(
     seed: int,
     report: Callable[[str], None],
     hours: dict[str, float] = HOURS,
-    prompts: Path | None = None,
+    packages: Path | None = None,
 ) -> Corpus:
     """Build the cache in `folder`, or go on with it.
 
@@ -105,14 +105,19 @@ def prepare(
         report: Called with lines for a human.
         hours: How much synthetic speech each voice program is asked for; one that is not installed
             is reported and left out.
-        prompts: Folder of telephone prompts, see `recordings.prompts`; what is not there is
-            reported and left out.
+        packages: Where packages of Debian with recordings were unpacked, see `recordings`; what
+            is not there is reported and left out.
     """
     cache = _Cache(folder)
     if not cache.rows:
         cache.extend(chain(recordings.transcribed(data), recordings.noises(data)))
-    _add_prompts(cache, prompts, report)
-    _add_heard(cache, data, report)
+    if packages is None or not packages.is_dir():
+        report("no prompts, letters and games: `make training-voices` fetches them")
+        packages = None
+    else:
+        _add_once(cache, "prompt", recordings.prompts(packages))
+        _add_once(cache, "symbol", recordings.letters(packages), by="klettres")
+    _add_heard(cache, data, packages, report)
     texts = texts_of(data)
     for program, wanted_h in hours.items():
         if PROGRAMS[program].is_there():
@@ -154,10 +159,6 @@ class _Cache:
             self.add(one)
         self.save()
 
-    def holds(self, kind: str) -> bool:
-        """Tell whether there is an utterance of the kind."""
-        return any(row.kind == kind for row in self.rows)
-
     def save(self) -> None:
         """Write the index; a kill in the middle leaves the old one."""
         draft = self._index.with_suffix(".tmp")
@@ -170,23 +171,25 @@ class _Cache:
         return n_samples / RATE_HZ / 3600
 
 
-def _add_prompts(cache: _Cache, folder: Path | None, report: Callable[[str], None]) -> None:
-    if cache.holds("prompt"):
-        return
-    if folder is not None and folder.is_dir():
-        cache.extend(recordings.prompts(folder))
-    else:
-        report("no telephone prompts: `make training-voices` fetches them")
-
-
-def _add_heard(cache: _Cache, data: Path, report: Callable[[str], None]) -> None:
+def _add_heard(
+    cache: _Cache, data: Path, packages: Path | None, report: Callable[[str], None]
+) -> None:
     teacher = Teacher()
-    if cache.holds("heard"):
-        return
-    if teacher.is_there():
-        cache.extend(recordings.heard(data, teacher, report))
-    else:
+    if not teacher.is_there():
         report(f"recordings without transcripts are left out: {teacher.origin}")
+        return
+    _add_once(cache, "heard", recordings.heard(data, teacher, report))
+    if packages is not None:  # half an hour of a core: what was heard is saved on the way
+        last = next((row.speaker for row in reversed(cache.rows) if row.kind == "acted"), "")
+        lines = recordings.acted(packages, teacher, report, last)
+        while some := tuple(islice(lines, _AT_ONCE)):
+            cache.extend(some)
+
+
+def _add_once(cache: _Cache, kind: str, spoken: Iterable[Spoken], by: str = "") -> None:
+    """Add recordings of a kind, where none by that speaker is there yet."""
+    if not any(row.kind == kind and row.speaker.startswith(by) for row in cache.rows):
+        cache.extend(spoken)
 
 
 def _speak_hours(cache: _Cache, texts: Texts, program: str, wanted_h: float, seed: int) -> None:

@@ -162,7 +162,7 @@ def run(arguments: argparse.Namespace, report: Callable[[str], None]) -> None:
             arguments.out / "corpus",
             arguments.seed,
             report,
-            prompts=arguments.out / "prompts",
+            packages=arguments.out / "packages",
         )
     train(
         arguments.out,

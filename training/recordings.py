@@ -1,4 +1,4 @@
-"""Recordings of people -> utterances: transcribed ones, what a teacher heard, prompts, noises."""
+"""Recordings of people -> utterances: transcribed ones, heard by a teacher, prompts, noises."""
 
 import csv
 import gzip
@@ -7,16 +7,16 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from wav2edge.runtime.audio import Audio
 
+from .adventures import Samples, spoken_lines
 from .numbers import DIGITS
 from .sentences import normalize_text
 from .teacher import Line, Teacher
 from .voices import RATE_HZ, trim
 
-Spoken = tuple[str, str, str, npt.NDArray[np.float32]]
+Spoken = tuple[str, str, str, Samples]
 """Kind, normalised transcript, speaker, and float32 samples at 16 kHz."""
 # What a folder of recordings holds: "digit" and "symbol" are single words, joined into strings
 # while training.
@@ -34,6 +34,7 @@ _SHORTEST_LINE_S = 0.6  # what is heard in less is breath, or the rest of a word
 _FASTEST, _SLOWEST = 0.035, 0.16
 _PROMPTS = Path("usr/share/asterisk/sounds/en_US_f_Allison")
 _PROMPT_TEXTS = Path("usr/share/doc/asterisk-core-sounds-en/core-sounds-en.txt.gz")
+_LETTERS = Path("usr/share/klettres")
 
 
 def read_manifest(data: Path, split: str) -> list[dict[str, str]]:
@@ -43,7 +44,7 @@ def read_manifest(data: Path, split: str) -> list[dict[str, str]]:
     return [{**row, "set": Path(row["path"]).parent.name} for row in rows]
 
 
-def read_recording(path: Path) -> npt.NDArray[np.float32]:
+def read_recording(path: Path) -> Samples:
     """Read a recording as float32 mono at 16 kHz.
 
     Raises:
@@ -77,10 +78,40 @@ def heard(data: Path, teacher: Teacher, report: Callable[[str], None]) -> Iterat
     for n_done, row in enumerate(rows):
         if n_done % 50 == 0:
             report(f"without transcripts: {n_done} of {len(rows)} recordings heard")
-        samples = read_recording(data / row["path"])
-        for line in utterances(teacher.lines(samples)):
-            piece = samples[round(line.start_s * RATE_HZ) : round(line.end_s * RATE_HZ)]
-            yield "heard", line.text, row["speaker"], piece
+        for text, piece in _pieces(read_recording(data / row["path"]), teacher):
+            yield "heard", text, row["speaker"], piece
+
+
+def acted(
+    packages: Path, teacher: Teacher, report: Callable[[str], None], after: str
+) -> Iterator[Spoken]:
+    """Yield what the teacher hears in the lines of adventure games; kind "acted".
+
+    The name of the line takes the place of the speaker.
+
+    Args:
+        packages: Where Debian's packages were unpacked, see `adventures.spoken_lines`.
+        teacher: Writes down what is said.
+        report: Called with lines for a human.
+        after: Name of a line: only those after it are heard.
+    """
+    for n_done, (name, samples) in enumerate(spoken_lines(packages, after)):
+        if n_done % 500 == 0:
+            report(f"spoken lines of games: {n_done} heard")
+        for text, piece in _pieces(samples, teacher):
+            yield "acted", text, name, piece
+
+
+def letters(packages: Path) -> Iterator[Spoken]:
+    """Yield letters said by an American and a Briton; kind "symbol".
+
+    Args:
+        packages: Where Debian's package `klettres-data` was unpacked (GPL-2 or later).
+    """
+    for accent in ("en", "en_GB"):
+        for path in sorted((packages / _LETTERS / accent / "alpha").glob("?.ogg")):
+            samples = trim(read_recording(path), threshold=0.05)
+            yield "symbol", path.stem.upper(), f"klettres {accent}", samples
 
 
 def utterances(lines: Iterable[Line]) -> list[Line]:
@@ -104,18 +135,18 @@ def utterances(lines: Iterable[Line]) -> list[Line]:
     return found
 
 
-def prompts(folder: Path) -> Iterator[Spoken]:
+def prompts(packages: Path) -> Iterator[Spoken]:
     """Yield the prompts of a telephone exchange: digits, letters, and kind "prompt".
 
     Args:
-        folder: Where Debian's packages `asterisk-core-sounds-en` and `asterisk-core-sounds-en-wav`
-            were unpacked (Allison Smith; CC BY-SA 3.0).
+        packages: Where Debian's packages `asterisk-core-sounds-en` and
+            `asterisk-core-sounds-en-wav` were unpacked (Allison Smith; CC BY-SA 3.0).
     """
-    with gzip.open(folder / _PROMPT_TEXTS, "rt", encoding="utf-8") as file:
+    with gzip.open(packages / _PROMPT_TEXTS, "rt", encoding="utf-8") as file:
         texts = dict(line.strip().split(": ", 1) for line in file if ": " in line)
     for name, written in texts.items():
         text = prompt_text(written)
-        path = folder / _PROMPTS / f"{name}.wav"
+        path = packages / _PROMPTS / f"{name}.wav"
         if text and path.is_file():
             yield _prompt_kind(name, text), text, "allison", trim(read_recording(path))
 
@@ -132,6 +163,11 @@ def _prompt_kind(name: str, text: str) -> str:
     if text in DIGITS:
         return "digit"
     return "symbol" if name.startswith("letters/") and len(text) == 1 else "prompt"
+
+
+def _pieces(samples: Samples, teacher: Teacher) -> Iterator[tuple[str, Samples]]:
+    for line in utterances(teacher.lines(samples)):
+        yield line.text, samples[round(line.start_s * RATE_HZ) : round(line.end_s * RATE_HZ)]
 
 
 def _is_plausible(text: str, lasts_s: float) -> bool:
