@@ -94,7 +94,7 @@ def measure(
     for name, rows in heard.items():
         report(name)
         for samples, text in rows:
-            frames = np.concatenate(list(acoustic.log_probs([samples])))
+            frames = np.concatenate(list(acoustic.log_probs([samples, recognizer.margin])))
             for decoder, spoken in (
                 ("greedy", _decoded(greedy, frames)),
                 ("beam", _decoded(beam, frames)),

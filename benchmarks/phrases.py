@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
@@ -176,7 +177,7 @@ def _hear(
 
     def hear(samples: NDArray[np.float32], text: str) -> Heard:
         with Audio(samples, sample_rate=RATE_HZ, to_hz=recognizer.sample_rate_hz) as source:
-            rows = list(model.log_probs(source.blocks()))
+            rows = list(model.log_probs(chain(source.blocks(), [recognizer.margin])))
         return Heard(text, np.concatenate(rows), len(samples) / RATE_HZ)
 
     found = Recordings([], [], [], [])

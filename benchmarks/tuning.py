@@ -88,7 +88,8 @@ def hear(recognizer: "Recognizer", session: "Session", clips: "Sequence[Clip]") 
         words = spoken_words(clip.text or "")
         if words:
             samples = clip.samples(recognizer.sample_rate_hz)
-            heard.append(Heard(np.concatenate(list(model.log_probs([samples]))), words))
+            rows = list(model.log_probs([samples, recognizer.margin]))
+            heard.append(Heard(np.concatenate(rows), words))
     if not heard:
         raise BenchmarkError(
             "no recording has a transcript: name a manifest with the columns path and text"

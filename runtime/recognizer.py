@@ -9,7 +9,8 @@ memory than one of two minutes.
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, SupportsIndex, TypeVar, Unpack
 
@@ -117,6 +118,12 @@ class Recognizer:
         """The rate that the model runs at; audio of any other is resampled to it."""
         return self.bundle.manifest.sample_rate_hz
 
+    @property
+    def margin(self) -> Samples:
+        """The silence that the model hears behind a recording, float32 `[n]`; mostly none."""
+        n_samples = self.bundle.manifest.margin_frames * self._model.geometry.hop
+        return np.zeros(n_samples, np.float32)
+
     def transcribe(
         self,
         audio: str | os.PathLike[str] | Samples,
@@ -151,7 +158,7 @@ class Recognizer:
         failures: list[AudioError] = []
         with Audio(audio, sample_rate=sample_rate, to_hz=self.sample_rate_hz) as source:
             words: list[SpokenWord] = []
-            blocks = self._with_margin(until_failure(source.blocks(), failures))
+            blocks = chain(until_failure(source.blocks(), failures), [self.margin])
             for new in decoder.recording(self._model.log_probs(blocks)):
                 words += new
                 if progress is not None:
@@ -283,13 +290,6 @@ class Recognizer:
         segmenter = Segmenter(decoder, Endpointer(rules, geometry), geometry)
         detector = self._detector() if vad else None
         return Stream(LiveModel(self._model, segmenter, options, detector), sample_rate, state)
-
-    def _with_margin(self, blocks: Iterable[Samples]) -> Iterator[Samples]:
-        """Put the silence behind a recording that its model wants."""
-        yield from blocks
-        n_samples = self.bundle.manifest.margin_frames * self._model.geometry.hop
-        if n_samples:
-            yield np.zeros(n_samples, np.float32)
 
     def _detector(self) -> "Vad":
         """Return the voice activity detector that all streams share, loaded once."""

@@ -3,6 +3,7 @@
 import csv
 from pathlib import Path
 
+import numpy as np
 import pytest
 import soundfile
 from tiny_bundle import say, write_tiny_bundle
@@ -52,12 +53,16 @@ def run(data: Path, *arguments: str) -> int:
     return cli.main(["bench", "phrases", "--model", str(bundle), "--data", str(data), *arguments])
 
 
-def test_figures_are_what_was_heard(
-    data: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """One command of four is rejected, one heard as another, one of three others accepted."""
+@pytest.fixture
+def few_letters(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the benchmark makes up is spelled with the tiny model's letters."""
     monkeypatch.setattr("wav2edge.benchmarks.phrases.DIGIT_PHRASES", "digit = a | bed")
     monkeypatch.setattr("wav2edge.benchmarks.phrases.LETTERS", "abcdefg")
+
+
+@pytest.mark.usefixtures("few_letters")
+def test_figures_are_what_was_heard(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One command of four is rejected, one heard as another, one of three others accepted."""
     (data / "phrases.txt").write_text("bad (cafe|bed)\n")
     out, picture = data / "out.json", data / "out.png"
     pytest.importorskip("matplotlib")
@@ -84,6 +89,30 @@ def test_figures_are_what_was_heard(
     assert result.series["false_rejects"][0] == 0
     assert result.series["threshold"][-1] == 1
     assert picture.stat().st_size > 10_000
+
+
+@pytest.mark.usefixtures("few_letters")
+@pytest.mark.parametrize(("margin_frames", "wrong"), [(0, 1.0), (7, 0.0)])
+def test_what_is_cut_tight_is_heard_as_it_is_transcribed(
+    tmp_path: Path, margin_frames: int, wrong: float
+) -> None:
+    """The last letter of BAD BED is heard only with the silence that the bundle wants behind it."""
+    tight = np.trim_zeros(say("BAD BED", n_frames=1), "b")
+    write_tiny_bundle(tmp_path / "bundle", sample_rate_hz=RATE_HZ, margin_frames=margin_frames)
+    with (tmp_path / "MANIFEST.tsv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, COLUMNS, delimiter="\t")
+        writer.writeheader()
+        for place, text in (("speech_to_phrase_en", "BAD BED"), ("librispeech_x", "FACADE")):
+            (tmp_path / place).mkdir()
+            soundfile.write(tmp_path / place / "a.wav", tight, RATE_HZ, subtype="FLOAT")
+            row = dict.fromkeys(COLUMNS, "") | {"path": f"{place}/a.wav", "split": "dev"}
+            writer.writerow(row | {"norm": text})
+    (tmp_path / "phrases.txt").write_text("bad (be|bed)\n")
+    phrases, out = tmp_path / "phrases.txt", tmp_path / "out.json"
+    assert run(tmp_path, "--phrases", str(phrases), "--json", str(out)) == 0
+    found = Result.read(out).figures["wrong"]
+    assert found is not None
+    assert found.median == wrong
 
 
 @pytest.mark.parametrize(
