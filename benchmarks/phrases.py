@@ -117,10 +117,11 @@ def measure(
         report: Told what is being done.
 
     Raises:
-        BenchmarkError: If a file is missing, or the manifest has no commands or nothing else.
-        TemplateError: If the phrases cannot be read or spelled.
+        BenchmarkError: If the manifest is missing, or the manifest has no commands or nothing else.
+        PhrasesNotFoundError: If there is no such file of phrases.
+        TemplateError: If they cannot be understood or spelled.
     """
-    templates = _templates(data, phrases)
+    templates = Templates.of_file(phrases)
     alphabet, facts = recognizer.bundle.alphabet, recognizer.bundle.manifest
     reject, penalty = facts.reject_phrases_below, facts.phrases_blank_penalty
     listen = partial(PhraseDecoder, alphabet, reject=0, blank_penalty=penalty)
@@ -160,19 +161,12 @@ def measure(
     )
 
 
-def _templates(data: Path, phrases: Path) -> Templates:
-    """Read the phrases; both files must be there before anything long is begun."""
-    for path in (data / "MANIFEST.tsv", phrases):
-        if not path.is_file():
-            raise BenchmarkError(f"{path} is not there: name the folder of the data manifest (and "
-                                 "a file of phrases)")  # fmt: skip
-    return Templates.read(phrases.read_text(encoding="utf-8"), source=phrases.name)
-
-
 def _hear(
     recognizer: Recognizer, data: Path, sessions: Sessions, report: Callable[[str], None]
 ) -> Recordings:
     """Run the model over every recording once."""
+    if not (data / "MANIFEST.tsv").is_file():
+        raise BenchmarkError(f"{data} has no MANIFEST.tsv: name the folder of the data manifest")
     model = sessions.acoustic(recognizer.bundle)
 
     def hear(samples: NDArray[np.float32], text: str) -> Heard:

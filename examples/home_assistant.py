@@ -21,7 +21,7 @@ def attend(
     source: wav2edge.LiveSource, recognizer: wav2edge.Recognizer, orders: Path, on_order: Order
 ) -> None:
     """Call `on_order(text, slots, numbers)` for each order that follows the wake phrase."""
-    phrases = wav2edge.Templates.read(orders.read_text(encoding="utf-8"), source=str(orders))
+    phrases = wav2edge.Templates.of_file(orders)
     stream = recognizer.stream(endpoint="fast", sample_rate=source.rate_hz, phrases=phrases)
     awake_until_s = 0.0
     for event in source.events(stream):

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from .alphabet import Alphabet
     from .build import BuildOptions, Built
     from .corpus import Normalizer
-    from .templates import Templates
 
 AlphabetOf = Callable[[str], "Alphabet"]
 _FALLBACK = [0.5, 1.0, 1.5]
@@ -173,23 +172,10 @@ def _sentences(
         yield from sentences(arguments.text, normalize, progress, encoding=arguments.encoding)
     if arguments.phrases is not None:
         from .drawing import draw_sentences
+        from .templates import Templates
 
-        for words in draw_sentences(_templates(arguments.phrases), arguments.draw):
+        for words in draw_sentences(Templates.of_file(arguments.phrases), arguments.draw):
             yield normalize(" ".join(words)).split() if normalize else words
-
-
-def _templates(path: Path) -> "Templates":
-    from .errors import LanguageModelReadError
-    from .templates import Templates
-
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        why = getattr(error, "strerror", None) or error
-        raise LanguageModelReadError(
-            f"{path} cannot be read ({why}): expected a file of phrases, UTF-8, one a line"
-        ) from error
-    return Templates.read(text, source=str(path))
 
 
 def _options(arguments: argparse.Namespace, normalize: "Normalizer | None") -> "BuildOptions":

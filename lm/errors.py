@@ -28,6 +28,10 @@ class TemplateError(Wav2EdgeError, ValueError):
     """A phrase or a slot cannot be read, has no meaning, or cannot be spelled."""
 
 
+class PhrasesNotFoundError(Wav2EdgeError, FileNotFoundError):
+    """There is no such file of phrases, or it is no text."""
+
+
 class HotwordError(Wav2EdgeError, ValueError):
     """A hotword cannot be spelled with the alphabet, or its weight means nothing."""
 

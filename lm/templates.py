@@ -19,12 +19,14 @@ A line that starts with `|` goes on with the line before; `#` starts a comment. 
 written out in full: `lm/phrase_graph.py` makes a graph of the parts.
 """
 
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .errors import TemplateError
+from .errors import PhrasesNotFoundError, TemplateError
 from .template_reader import (
     Choice,
     Gap,
@@ -45,7 +47,7 @@ _SLOT_NAME = re.compile(r"[^\W\d][\w-]*")
 
 @dataclass(frozen=True, slots=True)
 class Templates:
-    """Phrases and the slots that they use, read and checked; made with `read` or `of`.
+    """Phrases and the slots that they use, read and checked; made with `read`, `of_file` or `of`.
 
     Raises:
         TemplateError: If there is no phrase, one can be said in silence, or a slot is unknown or
@@ -135,6 +137,23 @@ class Templates:
             for name, options in lists.items()
         }
         return cls(_listed(phrases, source), bodies)
+
+    @classmethod
+    def of_file(cls, path: str | os.PathLike[str]) -> "Templates":
+        """Read a file of phrases, UTF-8.
+
+        Raises:
+            PhrasesNotFoundError: If it cannot be read.
+            TemplateError: As of `read`.
+        """
+        try:
+            text = Path(path).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            why = getattr(error, "strerror", None) or error
+            raise PhrasesNotFoundError(
+                f"{path} cannot be read ({why}): expected a file of phrases, UTF-8, one a line"
+            ) from error
+        return cls.read(text, source=str(path))
 
     def reading(self, text: str) -> "Reading | None":
         r"""Tell which phrase a text is, and what was said for its slots and numbers.

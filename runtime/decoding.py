@@ -11,10 +11,9 @@ has none.
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, Union
 
-from .errors import OptionsError, PhrasesNotFoundError
+from .errors import OptionsError
 
 if TYPE_CHECKING:
     from wav2edge.lm.fusion import BeamOptions
@@ -134,11 +133,4 @@ def templates_of(phrases: PhrasesLike) -> "Templates":
         return Templates.read(phrases)
     if not isinstance(phrases, os.PathLike):
         return Templates.of(phrases)
-    path = Path(phrases)
-    try:
-        return Templates.read(path.read_text(encoding="utf-8"), source=str(path))
-    except (OSError, UnicodeDecodeError) as error:
-        why = getattr(error, "strerror", None) or error
-        raise PhrasesNotFoundError(
-            f"{path} cannot be read ({why}): expected a file of phrases, UTF-8, one a line"
-        ) from error
+    return Templates.of_file(phrases)

@@ -109,10 +109,6 @@ class OptionsError(Wav2EdgeError, ValueError):
     """An option of a stream cannot be."""
 
 
-class PhrasesNotFoundError(Wav2EdgeError, FileNotFoundError):
-    """There is no such file of phrases, or it is no text."""
-
-
 class TextNotFoundError(Wav2EdgeError, FileNotFoundError):
     """There is no such file of text, or it is no text."""
 

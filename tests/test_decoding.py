@@ -19,6 +19,7 @@ from wav2edge.lm.errors import (
     DecoderError,
     HotwordError,
     LanguageModelNotFoundError,
+    PhrasesNotFoundError,
     TemplateError,
     Wav2EdgeError,
 )
@@ -32,7 +33,6 @@ from wav2edge.runtime.endpoint import EndpointOptions
 from wav2edge.runtime.errors import (
     OfflineOnlyError,
     OptionsError,
-    PhrasesNotFoundError,
     StateError,
 )
 from wav2edge.runtime.events import Event, Final, Partial

@@ -117,7 +117,7 @@ def test_what_is_cut_tight_is_heard_as_it_is_transcribed(
 
 @pytest.mark.parametrize(
     ("lines", "said"),
-    [("bad (cafe", "line 1, column 5"), ("bad dog", "'dog' (phrases.txt, line 1, column 5)")],
+    [("bad (cafe", "line 1, column 5"), ("bad dog", "phrases.txt, line 1, column 5)")],
 )
 def test_wrong_phrases_end_in_one_line(
     data: Path, capsys: pytest.CaptureFixture[str], lines: str, said: str
