@@ -5,6 +5,7 @@ The sets are those of `training/evaluate.py`: one stream an utterance, finished 
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 from wav2edge.lm.scoring import score
 from wav2edge.runtime.endpoint import ENDPOINTS
@@ -54,7 +55,7 @@ def measure(
         recognizer,
         threads=threads,
         options={
-            "presets": {name: options_of(options) for name, options in LATENCIES.items()},
+            "presets": {name: _really(recognizer, name) for name in LATENCIES},
             "endpoint": options_of(ENDPOINTS[endpoint]),
         },
         audio={name: len(rows) for name, rows in sets.items()},
@@ -81,6 +82,12 @@ def table(result: Result) -> list[str]:
         cells = [f"{100 * one.median:.1f} %" if one else "" for one in row]
         lines.append(f"| {name} | {n_words} | " + " | ".join(cells) + " |")
     return lines
+
+
+def _really(recognizer: Recognizer, latency: str) -> dict[str, Any]:
+    """Return what a preset becomes: the model rounds it up to whole frames."""
+    with recognizer.stream(latency) as stream:
+        return options_of(stream.options)
 
 
 def _heard(

@@ -1,4 +1,4 @@
-"""`wav2edge bench batching`: several streams in one run of the network, against one by one.
+"""`wav2edge bench batching`: several streams in one run or in threads, against one by one.
 
 Random weights in float32, at base size and at that of the embedded model; or a bundle. All streams
 are at the same chunk, their left context full. Ways take turns; what is compared is the CPU time of
@@ -6,6 +6,9 @@ each turn, for threads the time on the clock, since they cost what single stream
 
 Whole recordings likewise: so many of 10 s in one run, against one after the other; how many seconds
 of audio go through in a second is told by the clock, which is what counts on a GPU.
+
+Streams of an int8 bundle cannot share a run: then what needs one is None, and the conditions say
+why.
 """
 
 import time
@@ -17,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wav2edge.runtime.acoustic import AcousticModel
+from wav2edge.runtime.errors import BatchError
 from wav2edge.runtime.pool import StreamPool
 from wav2edge.runtime.recognizer import Recognizer
 from wav2edge.runtime.steps import StepRequest
@@ -38,12 +42,13 @@ MODEL = "model"
 """What figures call a bundle that is named."""
 _SIZES = "base, and embedded: random weights in float32 at the embedded sizes"
 _FILLED = 1.5  # of the left context, pushed before anything is timed
-_WAYS = ("alone", "together", "threads")
+_TOGETHER = "together"
+_WAYS = ("alone", _TOGETHER, "threads")
 
 
 @dataclass
 class _Set:
-    """As many streams of each way, and what their turns took."""
+    """As many streams of each way, and what their turns took; nothing for a way left out."""
 
     n_streams: int
     streams: dict[str, list[Stream]]
@@ -51,9 +56,9 @@ class _Set:
     wall_s: dict[str, list[float]]
 
     @classmethod
-    def of(cls, warm: Stream, n_streams: int) -> "_Set":
+    def of(cls, warm: Stream, n_streams: int, ways: Sequence[str]) -> "_Set":
         """Copy a stream whose left context is full."""
-        streams = {way: [warm.copy() for _ in range(n_streams)] for way in _WAYS}
+        streams = {way: [warm.copy() for _ in range(n_streams)] for way in ways}
         return cls(n_streams, streams, {way: [] for way in _WAYS}, {way: [] for way in _WAYS})
 
     def turn(self, way: str, chunk: Array, *, timed: bool) -> None:
@@ -83,13 +88,12 @@ def measure(
 
     Args:
         cache: A folder for models, which git ignores.
-        model: A bundle in float32 or float16 to measure instead; None: random weights.
+        model: A bundle to measure instead; None: random weights. If its streams cannot share a
+            run, as in int8, the figures of one run are None, and `left_out` of the conditions'
+            options holds the reason.
         rounds: Turns of each way and number.
         sessions: Opens them.
         report: Told what is being done.
-
-    Raises:
-        BatchError: If streams of the bundle cannot share a run.
     """
     options = StreamOptions()
     found: dict[str, list[float]] = {}
@@ -97,7 +101,8 @@ def measure(
     for size in ("base", "embedded") if model is None else (MODEL,):
         bundle = _bundle(cache, size, report) if model is None else model
         recognizer = sessions.load(bundle, decoder="greedy")
-        check_together(recognizer.bundle.manifest)
+        left_out = _left_out(recognizer)
+        ways = [way for way in _WAYS if way not in left_out]
         conditions = conditions or Conditions.now(
             recognizer,
             threads=sessions.threads,
@@ -106,13 +111,14 @@ def measure(
                 "rounds": rounds,
                 "workers": WORKERS,
                 "sizes": _SIZES if model is None else "model: the bundle",
+                **({"left_out": left_out} if left_out else {}),
             },
             audio={"what": "noise, one chunk a turn"},
         )
-        for one in _sets(recognizer, options, rounds, report):
+        for one in _sets(recognizer, options, ways, rounds, report):
             found |= _figures(size, one)
         model_of_it = sessions.acoustic(recognizer.bundle)
-        for n, spent in _whole(model_of_it, max(1, rounds // 3), report).items():
+        for n, spent in _whole(model_of_it, ways, max(1, rounds // 3), report).items():
             found |= _offline_figures(f"{size}_{n}", n, spent)
     assert conditions is not None
     return Result(
@@ -121,6 +127,15 @@ def measure(
         {name: spread(values) for name, values in found.items()},
         {name: _meaning(name) for name in found},
     )
+
+
+def _left_out(recognizer: Recognizer) -> dict[str, str]:
+    """Return the ways that a bundle's streams cannot go, and why."""
+    try:
+        check_together(recognizer.bundle.manifest)
+    except BatchError as error:
+        return {_TOGETHER: str(error)}
+    return {}
 
 
 def _bundle(cache: Path, size: str, report: Callable[[str], None]) -> Path:
@@ -142,6 +157,7 @@ def _bundle(cache: Path, size: str, report: Callable[[str], None]) -> Path:
 def _sets(
     recognizer: Recognizer,
     options: StreamOptions,
+    ways: Sequence[str],
     rounds: int,
     report: Callable[[str], None],
 ) -> list[_Set]:
@@ -154,35 +170,36 @@ def _sets(
 
     n_warm = 2 + round(_FILLED * warm.options.left_ms / warm.options.chunk_ms)
     warm.push(noise(n_warm * n_chunk))
-    sets = [_Set.of(warm, n) for n in STREAMS]
+    sets = [_Set.of(warm, n, ways) for n in STREAMS]
     for number in range(rounds + 1):  # the first one moves what the copies still share
         report(f"{recognizer.bundle.manifest.name}: round {number} of {rounds}")
         for one in sets:
             chunk = noise(n_chunk)
-            for way in _rotated(_WAYS, number):
+            for way in _rotated(ways, number):
                 one.turn(way, chunk, timed=number > 0)
     return sets
 
 
 def _whole(
-    model: AcousticModel, rounds: int, report: Callable[[str], None]
+    model: AcousticModel, ways: Sequence[str], rounds: int, report: Callable[[str], None]
 ) -> dict[int, dict[str, list[float]]]:
     """Time log-probs of whole recordings, by their number: seconds of each turn and way."""
     rng = np.random.default_rng(1)
     n_samples = int(WHOLE_S * model.geometry.rate_hz)
-    spent: dict[int, dict[str, list[float]]] = {
-        n: {"alone": [], "together": []} for n in RECORDINGS
-    }
+    spent: dict[int, dict[str, list[float]]] = {n: {"alone": [], _TOGETHER: []} for n in RECORDINGS}
+    ways = [way for way in ways if way in ("alone", _TOGETHER)]
     for number in range(rounds + 1):  # the first one warms up
         report(f"recordings: round {number} of {rounds}")
         for n in RECORDINGS:
             noise = (0.1 * rng.standard_normal((n, n_samples))).astype(np.float32)
             requests = [StepRequest(model.start(), one, 0, 0) for one in noise]
-            for way in _rotated(("alone", "together"), number):
+            for way in _rotated(ways, number):
                 began_s = time.perf_counter()
-                several = [requests] if way == "together" else [[one] for one in requests]
-                for one in several:
-                    model.steps(one)
+                if way == _TOGETHER:
+                    model.steps(requests)
+                else:
+                    for one in requests:
+                        model.step(one.state, one.samples, hold_frames=0, left_frames=0)
                 if number:
                     spent[n][way].append(time.perf_counter() - began_s)
     return spent
@@ -196,27 +213,31 @@ def _rotated(ways: Sequence[str], number: int) -> Sequence[str]:
 
 def _figures(size: str, one: _Set) -> dict[str, list[float]]:
     n, label = one.n_streams, f"{size}_{one.n_streams}"
-    alone, together = one.cpu_s["alone"], one.cpu_s["together"]
-    clock, threads = one.wall_s["alone"], one.wall_s["threads"]
+    cpu_s, wall_s = one.cpu_s, one.wall_s
     return {
-        f"{label}_alone_cpu_ms": [1000 * seconds / n for seconds in alone],
-        f"{label}_together_cpu_ms": [1000 * seconds / n for seconds in together],
-        f"{label}_alone_step_ms": [1000 * seconds / n for seconds in clock],
-        f"{label}_together_step_ms": [1000 * seconds for seconds in one.wall_s["together"]],
-        f"{label}_together_gain": [a / b for a, b in zip(alone, together, strict=True)],
-        f"{label}_threads_gain": [a / b for a, b in zip(clock, threads, strict=True)],
+        **{f"{label}_{way}_cpu_ms": [1000 * took / n for took in cpu_s[way]] for way in _WAYS},
+        f"{label}_alone_step_ms": [1000 * took / n for took in wall_s["alone"]],
+        f"{label}_together_step_ms": [1000 * took for took in wall_s[_TOGETHER]],
+        f"{label}_threads_step_ms": [1000 * took / n for took in wall_s["threads"]],
+        f"{label}_together_gain": _ratios(cpu_s["alone"], cpu_s[_TOGETHER]),
+        f"{label}_threads_gain": _ratios(wall_s["alone"], wall_s["threads"]),
     }
 
 
 def _offline_figures(
     label: str, n: int, spent: Mapping[str, Sequence[float]]
 ) -> dict[str, list[float]]:
-    alone, together = spent["alone"], spent["together"]
+    alone, together = spent["alone"], spent[_TOGETHER]
     return {
         f"{label}_whole_alone_audio_s_per_s": [n * WHOLE_S / seconds for seconds in alone],
         f"{label}_whole_together_audio_s_per_s": [n * WHOLE_S / seconds for seconds in together],
-        f"{label}_whole_gain": [a / b for a, b in zip(alone, together, strict=True)],
+        f"{label}_whole_gain": _ratios(alone, together),
     }
+
+
+def _ratios(alone: Sequence[float], other: Sequence[float]) -> list[float]:
+    """Divide round by round; nothing for a way that was left out."""
+    return [a / b for a, b in zip(alone, other, strict=True)] if other else []
 
 
 def _meaning(name: str) -> str:
@@ -227,8 +248,11 @@ def _meaning(name: str) -> str:
         + {
             "alone_cpu_ms": "CPU time of a step of one stream, pushed one by one",
             "together_cpu_ms": "the same, in one run of the network",
+            "threads_cpu_ms": f"the same, in {WORKERS} threads",
             "alone_step_ms": "time on the clock of a step of one stream",
             "together_step_ms": "time on the clock of one run with a step of each",
+            "threads_step_ms": f"time on the clock of a step of every stream in {WORKERS} threads, "
+            "over the number of streams",
             "whole_alone_audio_s_per_s": "seconds of audio that go through in a second on the "
             "clock, one recording after the other, log-probs without decoding",
             "whole_together_audio_s_per_s": "the same, in one run of the transformer",

@@ -5,10 +5,11 @@ streams, both against threads, and where the time goes, operator by operator. Ev
 in each round, so that all meet the same machine. Needs nothing but the bundle: no torch.
 """
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import dataclass, replace
+from itertools import cycle, islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,21 +21,23 @@ from .clips import Clip, looped
 from .conditions import Conditions, options_of
 from .fits import exponent, line
 from .latency import described
-from .operators import operator_times
+from .operators import operator_rounds
 from .result import Figure, Result, percentile, spread
 from .sessions import Sessions
 
 Array = NDArray[np.float32]
 Report = Callable[[str], None]
 Spent = tuple[float, float]
-"""CPU and wall seconds."""
+"""CPU and wall seconds, per second of audio."""
+Turn = Callable[[], Spent]
 
 STREAM = StreamOptions(chunk_ms=320.0, lookahead_ms=320.0, left_ms=4000.0)
+"""What is asked for; a model rounds all of it up to whole frames, see `really`."""
 LENGTHS_S = (1.0, 3.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
 LEFTS_S = (1.0, 2.0, 4.0, 8.0, 16.0)
 CHUNKS_MS = (80.0, 160.0, 320.0, 640.0, 1280.0)
 STREAMS = (1, 2, 4, 8)
-SPAN_S = 5.12  # of audio in a stream's turn: a whole number of every chunk
+SPAN_S = 5.12  # of audio in a stream's turn, about: each has a whole number of its own chunks
 GAP_S = 0.5
 _THREADED_S = 10.0
 
@@ -42,10 +45,15 @@ DEFINITIONS = {
     "offline_cpu_ms_per_s": "CPU time of the process per second of audio, the whole recording at "
     "once, of the length that the name ends with, words included",
     "offline_wall_ms_per_s": "the same by the clock: a thousandth of it is the real-time factor",
-    "left_cpu_ms_per_s": "CPU time per second of audio of a stream with that left context, chunk "
-    "and look-ahead 320 ms, events included, all contexts full",
-    "chunk_cpu_ms_per_s": "the same with that chunk, look-ahead 320 ms, 4 s left",
+    "left_cpu_ms_per_s": "CPU time per second of audio of a stream with that left context in "
+    "seconds, chunk and look-ahead as the conditions say, events included, all contexts full; what "
+    "stands in the name is what ran, rounded up to the model's frames",
+    "left_wall_ms_per_s": "the same by the clock",
+    "chunk_cpu_ms_per_s": "CPU time per second of audio of a stream with that chunk in ms, as it "
+    "ran; look-ahead and left context as the conditions say",
+    "chunk_wall_ms_per_s": "the same by the clock",
     "streams_cpu_ms_per_s": "CPU time per second of so many streams side by side, in one thread",
+    "streams_wall_ms_per_s": "the same by the clock",
     "threads_offline_wall_ms_per_s": "10 s at once, by the clock, with so many threads",
     "threads_offline_cpu_ms_per_s": "its CPU time",
     "threads_stream_wall_ms_per_s": "a stream, by the clock, with so many threads",
@@ -58,11 +66,14 @@ DEFINITIONS = {
     "number of steps a second",
     "growth_streams_ms_per_s": "CPU ms per second that each further stream costs",
     "r2": "share of the variance that the line explains",
-    "operator_": "time of the operators of one kind, per second of audio, 10 s at once and stream "
-    "step, from ONNX Runtime's profile",
-    "n": "rounds, each in turn; the first round of all warms up",
+    "operator_": "time of the operators of one kind, per second of audio, 10 s at once and step of "
+    "the conditions' stream, from ONNX Runtime's profile; ten runs, after one that warms up",
+    "n": "rounds, each in turn, after one that warms up; of growth: points",
 }
-"""What each figure means, by the beginning of its name; what it was measured at follows in it."""
+"""What each figure means, by the beginning of its name; what it was measured at follows in it.
+
+`r2` is the end of a name: of the growth that the name begins with.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,29 +111,51 @@ def measure(
     conditions = Conditions.now(
         recognizer,
         threads=options.threads,
-        options={"stream": options_of(STREAM), "rounds": options.rounds},
+        options={"stream": options_of(really(recognizer, STREAM)), "rounds": options.rounds},
         audio=described(clips, gap_s=GAP_S),
     )
     heard = HeardAudio(clips, recognizer.sample_rate_hz)
-    threads = threads_to_try(conditions.cores)
     turns = {
         "length": {one: offline_turn(recognizer, heard.whole(one)) for one in lengths_s},
-        "left": {one: stream_turn(recognizer, heard, left_ms=1000 * one) for one in LEFTS_S},
-        "chunk": {one: stream_turn(recognizer, heard, chunk_ms=one) for one in CHUNKS_MS},
-        "streams": {float(n): _side_by_side(recognizer, heard, n) for n in STREAMS},
+        **_stream_turns(recognizer, heard),
+        **_thread_turns(options, heard, threads_to_try(conditions.cores)),
     }
-    others = {n: options.open_with(n) for n in threads}
-    whole = heard.whole(_THREADED_S)
-    turns["threads offline"] = {n: offline_turn(one, whole) for n, one in others.items()}
-    turns["threads stream"] = {n: stream_turn(one, heard) for n, one in others.items()}
     spent = in_turn(turns, options.rounds, report)
     figures, series = tabled(spent)
     figures |= grown(series)
     report("operators")
     if recognizer.providers[0] == "cpu":
-        for name, spent_ms in operator_times(recognizer.bundle, Sessions(options.threads)).items():
-            figures[f"operator_{name}"] = spread([spent_ms])
+        rounds = operator_rounds(recognizer.bundle, Sessions(options.threads), STREAM)
+        figures |= {f"operator_{name}": spread(several) for name, several in rounds.items()}
     return Result("cost", conditions.ended(), figures, DEFINITIONS, series)
+
+
+def really(recognizer: Recognizer, options: StreamOptions) -> StreamOptions:
+    """Return what a stream makes of options: whole frames of its model, rounded up."""
+    with recognizer.stream(options) as stream:
+        return stream.options
+
+
+def _stream_turns(recognizer: Recognizer, heard: "HeardAudio") -> dict[str, dict[float, Turn]]:
+    """Return the turns over left context in s, chunk in ms, and streams: each as it really runs."""
+    lefts = [really(recognizer, replace(STREAM, left_ms=1000 * one)) for one in LEFTS_S]
+    chunks = [really(recognizer, replace(STREAM, chunk_ms=one)) for one in CHUNKS_MS]
+    return {
+        "left": {one.left_ms / 1000: stream_turn(recognizer, heard, one) for one in lefts},
+        "chunk": {one.chunk_ms: stream_turn(recognizer, heard, one) for one in chunks},
+        "streams": {float(n): stream_turn(recognizer, heard, n_streams=n) for n in STREAMS},
+    }
+
+
+def _thread_turns(
+    options: CostOptions, heard: "HeardAudio", threads: Sequence[float]
+) -> dict[str, dict[float, Turn]]:
+    others = {n: options.open_with(n) for n in threads}
+    whole = heard.whole(_THREADED_S)
+    return {
+        "threads offline": {n: offline_turn(one, whole) for n, one in others.items()},
+        "threads stream": {n: stream_turn(one, heard) for n, one in others.items()},
+    }
 
 
 def threads_to_try(cores: int) -> list[float]:
@@ -131,13 +164,12 @@ def threads_to_try(cores: int) -> list[float]:
 
 
 def in_turn(
-    turns: Mapping[str, Mapping[float, Callable[[], Spent]]], rounds: int, report: Report
+    turns: Mapping[str, Mapping[float, Turn]], rounds: int, report: Report
 ) -> dict[str, dict[float, list[Spent]]]:
     """Give everybody a turn in each round; the first round warms up and is forgotten.
 
     Args:
-        turns: By name and by what is varied, what to run: it returns CPU and wall seconds per
-            second of audio.
+        turns: By name and by what is varied, what to run.
         rounds: That count.
         report: Told what is being done.
     """
@@ -198,63 +230,55 @@ class HeardAudio:
         """Return a recording of a length."""
         return np.resize(self._once, int(length_s * self.rate_hz))
 
-    def chunks(self, chunk_ms: float) -> "list[Array]":
-        """Return a turn's audio in chunks."""
-        size = int(chunk_ms * self.rate_hz / 1000)
-        audio = self.whole(SPAN_S)
-        return [audio[first : first + size] for first in range(0, len(audio), size)]
+    def chunks(self, chunk_ms: float) -> list[Array]:
+        """Return a turn's audio: a whole number of chunks, about `SPAN_S` of them."""
+        size = round(chunk_ms * self.rate_hz / 1000)
+        n_chunks = max(1, round(SPAN_S * self.rate_hz / size))
+        return list(np.resize(self._once, (n_chunks, size)))
 
 
-def offline_turn(recognizer: Recognizer, audio: Array) -> Callable[[], Spent]:
+def offline_turn(recognizer: Recognizer, audio: Array) -> Turn:
     """Return what transcribes a recording as a whole, and says what that took."""
-    length_s = len(audio) / recognizer.sample_rate_hz
-
-    def run() -> Spent:
-        cpu_s, wall_s = time.process_time(), time.perf_counter()
-        recognizer.transcribe(audio, recognizer.sample_rate_hz)
-        return _since(cpu_s, wall_s, length_s)
-
-    return run
+    rate_hz = recognizer.sample_rate_hz
+    return timed(lambda: recognizer.transcribe(audio, rate_hz), len(audio) / rate_hz)
 
 
 def stream_turn(
     recognizer: Recognizer,
     heard: HeardAudio,
+    options: StreamOptions = STREAM,
     *,
-    chunk_ms: float = STREAM.chunk_ms,
-    left_ms: float = STREAM.left_ms,
-) -> Callable[[], Spent]:
-    """Return what pushes a turn's audio into a stream whose contexts are full."""
-    stream = _warm(recognizer, heard, StreamOptions(chunk_ms, STREAM.lookahead_ms, left_ms))
-    return _pushed([stream], heard.chunks(chunk_ms))
+    n_streams: int = 1,
+) -> Turn:
+    """Return what pushes a turn's audio into streams whose contexts are full, a step a push."""
+    streams = [recognizer.stream(options) for _ in range(n_streams)]
+    chunks = heard.chunks(streams[0].options.chunk_ms)
+    for stream in streams:
+        _warm(stream, chunks)
 
-
-def _side_by_side(recognizer: Recognizer, heard: HeardAudio, n_streams: int) -> Callable[[], Spent]:
-    streams = [_warm(recognizer, heard, STREAM) for _ in range(n_streams)]
-    return _pushed(streams, heard.chunks(STREAM.chunk_ms))
-
-
-def _warm(recognizer: Recognizer, heard: HeardAudio, options: StreamOptions) -> Stream:
-    """Open a stream and fill its contexts."""
-    stream = recognizer.stream(options)
-    n_chunks = round((options.left_ms + options.lookahead_ms) / options.chunk_ms) + 1
-    chunks = heard.chunks(options.chunk_ms)
-    for chunk in islice((chunk for _ in range(n_chunks) for chunk in chunks), n_chunks):
-        stream.push(chunk)
-    return stream
-
-
-def _pushed(streams: Sequence[Stream], chunks: Sequence[Array]) -> Callable[[], Spent]:
-    def run() -> Spent:
-        cpu_s, wall_s = time.process_time(), time.perf_counter()
+    def run() -> None:
         for chunk in chunks:
             for stream in streams:
                 stream.push(chunk)
-        return _since(cpu_s, wall_s, SPAN_S)
 
-    return run
+    return timed(run, sum(map(len, chunks)) / heard.rate_hz)
 
 
-def _since(cpu_s: float, wall_s: float, audio_s: float) -> Spent:
-    spent_s = time.process_time() - cpu_s, time.perf_counter() - wall_s
-    return spent_s[0] / audio_s, spent_s[1] / audio_s
+def _warm(stream: Stream, chunks: Sequence[Array]) -> None:
+    """Fill a stream's contexts; the first push makes no step yet."""
+    options = stream.options
+    n_steps = math.ceil((options.left_ms + options.lookahead_ms) / options.chunk_ms)
+    for chunk in islice(cycle(chunks), 1 + n_steps):
+        stream.push(chunk)
+
+
+def timed(run: Callable[[], object], audio_s: float) -> Turn:
+    """Return what runs something, and says what that took per second of audio."""
+
+    def turn() -> Spent:
+        cpu_s, wall_s = time.process_time(), time.perf_counter()
+        run()
+        spent_s = time.process_time() - cpu_s, time.perf_counter() - wall_s
+        return spent_s[0] / audio_s, spent_s[1] / audio_s
+
+    return turn

@@ -53,9 +53,11 @@ def _settings(result: Result) -> Section:
         what = f"Streamed: CPU over {label}"
         charts.append((what, curves([curve], Axis(label, log=log, ticks=curve.x), CPU, title=what)))
         rows += [[label, f"{x:g}", f"{y:.4g}"] for x, y in zip(curve.x, curve.y, strict=True)]
+    stream = result.conditions.options["stream"]
     text = (
-        "A stream with its contexts full; chunk and look-ahead 320 ms and 4 s left, but for what "
-        "is varied."
+        f"A stream with its contexts full: chunk {stream['chunk_ms']:g} ms, look-ahead "
+        f"{stream['lookahead_ms']:g} ms and {stream['left_ms'] / 1000:g} s left, but for what is "
+        "varied."
     )
     return Section("Cost against left context, chunk and streams", text, charts, rows)
 

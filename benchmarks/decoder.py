@@ -2,18 +2,17 @@
 
 The others run in environments of their own, made on first use: pyctcdecode needs numpy 1, and
 flashlight-text has no wheels for Python 3.13 and later. All get the same log-probs, language model,
-weights and beam width, one after the other in turn, so that all meet the same machine.
+weights and beam width, one after the other in turn, so that all meet the same machine. The first
+round warms up. Who cannot be installed or run is told with the reason and left out of what follows.
 """
 
-import json
-import subprocess
-import sys
+import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,8 +28,12 @@ from wav2edge.runtime.recognizer import Recognizer
 from .clips import find_clips, looped
 from .conditions import Conditions, options_of
 from .environments import environment
-from .result import BenchmarkError, Figure, Result, spread
+from .peer_field import Field, Measured, Seat, turn
+from .result import Figure, Result, spread
 from .sessions import ONE_THREAD, Sessions
+
+if TYPE_CHECKING:
+    from .peer_process import PeerProcess
 
 Frames = NDArray[np.float32]
 
@@ -44,14 +47,21 @@ PEERS = {
     "flashlight": ("numpy", "flashlight-text==0.0.7"),
 }
 """What each of the others is installed from."""
+SCRIPT = Path(__file__).with_name("decoder_peers.py")
+WARM_UP_ROUNDS = 1
 
 DEFINITIONS = {
     "stream_cpu_ms_per_s": "CPU time per second of log-probs (50 frames), our beam search in "
-    "chunks of 16 frames with forced commits, by kind of log-probs; n: rounds",
+    "chunks of 16 frames with forced commits, by kind of log-probs; n: rounds, after one "
+    "that is not counted",
     "whole_cpu_ms_per_s": "our beam search, all frames in one call, no forced commits",
     "pyctcdecode_cpu_ms_per_s": "pyctcdecode 0.5.0, decode_beams(prune_history=True), kenlm",
     "flashlight_cpu_ms_per_s": "flashlight-text 0.0.7, lexicon decoder in C++: only words of its "
     "list can be found",
+    "stream_wall_ms_per_s": "as stream_cpu_ms_per_s, but time",
+    "whole_wall_ms_per_s": "as whole_cpu_ms_per_s, but time",
+    "pyctcdecode_wall_ms_per_s": "as pyctcdecode_cpu_ms_per_s, but time",
+    "flashlight_wall_ms_per_s": "as flashlight_cpu_ms_per_s, but time",
     "pyctcdecode_over_stream": "ratio of the CPU times, round by round",
     "pyctcdecode_over_whole": "ratio of the CPU times, round by round",
     "flashlight_over_stream": "ratio of the CPU times, round by round",
@@ -73,6 +83,19 @@ class _Heard:
     """What was said, if it is known."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Decoded:
+    """What one run of one decoder gave."""
+
+    cpu_s: float
+    wall_s: float
+    text: str
+
+
+_Round = dict[str, _Decoded]
+"""One round over one kind of log-probs, by decoder."""
+
+
 def measure(
     recognizer: Recognizer,
     model: Path,
@@ -89,7 +112,7 @@ def measure(
         recognizer: Its alphabet is the decoders', its log-probs are one of the kinds.
         model: A language model, ARPA.
         cache: Folder of the environments.
-        rounds: Of each in turn.
+        rounds: Of each in turn, after one that is not counted.
         seconds: Of each spelled kind.
         sessions: Opens the model whose log-probs are decoded; every decoder has one thread.
         report: Told what is being done.
@@ -109,60 +132,98 @@ def measure(
             **options_of(options),
             "chunk_frames": CHUNK_FRAMES,
             "rounds": rounds,
+            "warm_up_rounds": WARM_UP_ROUNDS,
             "order": words.order,
             "words": len(words.words),
         },
         audio={f"{name} frames": len(one.log_probs) for name, one in heard.items()},
         libraries=("kenlm",),
     )
-    job = _write_job(cache, model, words, alphabet, heard, options)
-    spent: dict[str, list[dict[str, float]]] = {name: [] for name in heard}
-    texts: dict[tuple[str, str], str] = {}
-    with _Peers(cache, job, report) as peers:
-        for i in range(rounds):
-            for name, one in heard.items():
-                report(f"round {i + 1} of {rounds}, {name}")
-                found = {
-                    "stream": _ours(words, alphabet, options, one.log_probs, CHUNK_FRAMES),
-                    "whole": _ours(words, alphabet, options, one.log_probs, None),
-                    **{peer: peers.decode(peer, name) for peer in peers.names},
-                }
-                texts.update({(name, who): text for who, (_, text) in found.items()})
-                spent[name].append({who: cpu_s for who, (cpu_s, _) in found.items()})
+    field = Field("", Measured(), report)
+    ours: dict[str, Callable[[Frames], _Decoded]] = {
+        "stream": lambda frames: _ours(words, alphabet, options, frames, CHUNK_FRAMES),
+        "whole": lambda frames: _ours(words, alphabet, options, frames, None),
+    }
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        _sit_down(field, cache, _job(folder, model, words, alphabet, options))
+        found = _compare(field, ours, heard, folder, rounds)
+    conditions.options.update(peers=field.measured.versions, failed=field.measured.reasons)
     figures: dict[str, Figure | None] = {}
-    for name, one in heard.items():
-        figures |= _figures(name, one, spent[name], texts, options)
+    for kind, one in heard.items():
+        figures |= _figures(kind, one, found[kind], options)
     return Result("decoder", conditions.ended(), figures, DEFINITIONS)
 
 
+def _sit_down(field: Field, cache: Path, job: Mapping[str, Any]) -> None:
+    """Make the others' environments."""
+    for name, packages in PEERS.items():
+        with field.trying(name, "installing"):
+            python = environment(cache / f"venv-{name}", packages)
+            field.seats[name] = Seat(name, python, SCRIPT, {**job, "decoder": name})
+
+
+def _compare(
+    field: Field,
+    ours: Mapping[str, Callable[[Frames], _Decoded]],
+    heard: Mapping[str, _Heard],
+    folder: Path,
+    rounds: int,
+) -> dict[str, list[_Round]]:
+    """Let everybody decode each kind of log-probs in turn; return the rounds that count."""
+    kept: dict[str, list[_Round]] = {kind: [] for kind in heard}
+    files = {kind: _written(folder / f"{kind}.f32", one.log_probs) for kind, one in heard.items()}
+    with ExitStack() as stack:
+        peers: dict[str, PeerProcess] = {}
+        for name, seat in list(field.seats.items()):
+            with field.trying(name, "loading"):
+                peers[name] = stack.enter_context(seat.started(folder))
+                field.measured.versions[name] = peers[name].versions()
+        for i in range(WARM_UP_ROUNDS + rounds):
+            which = turn(i, rounds=rounds, warm_up=WARM_UP_ROUNDS)
+            for kind, one in heard.items():
+                found = {who: decode(one.log_probs) for who, decode in ours.items()}
+                for name in list(field.seats):
+                    with field.trying(name, f"{kind}, {which}"):
+                        answer = peers[name].ask("whole", files[kind])
+                        found[name] = _Decoded(answer.cpu_s, answer.wall_s, answer.text)
+                if i >= WARM_UP_ROUNDS:
+                    kept[kind].append(found)
+    return kept
+
+
+def _written(path: Path, log_probs: Frames) -> Path:
+    """Write log-probs row by row; none is infinite, which others cannot read."""
+    np.maximum(log_probs, -1e4).astype(np.float32).tofile(path)
+    return path
+
+
 def _figures(
-    name: str,
-    one: _Heard,
-    spent: list[dict[str, float]],
-    texts: Mapping[tuple[str, str], str],
-    options: BeamOptions,
+    kind: str, one: _Heard, found: Sequence[_Round], options: BeamOptions
 ) -> dict[str, Figure | None]:
+    """Return all of one kind of log-probs; who left has the rounds until then."""
     scale = 1000 / (len(one.log_probs) * HOP_S)
     figures: dict[str, Figure | None] = {}
     for who in ("stream", "whole", *PEERS):
-        rounds = [scale * cpu[who] for cpu in spent if who in cpu]
-        figures[f"{who}_cpu_ms_per_s {name}"] = spread(rounds)
+        runs = [each[who] for each in found if who in each]
+        figures[f"{who}_cpu_ms_per_s {kind}"] = spread(scale * run.cpu_s for run in runs)
+        figures[f"{who}_wall_ms_per_s {kind}"] = spread(scale * run.wall_s for run in runs)
     for peer, ours in (
         ("pyctcdecode", "stream"),
         ("pyctcdecode", "whole"),
         ("flashlight", "stream"),
     ):
-        ratios = [cpu[peer] / cpu[ours] for cpu in spent if peer in cpu]
-        figures[f"{peer}_over_{ours} {name}"] = spread(ratios)
-    if (name, "pyctcdecode") in texts:
-        figures[f"equal {name}"] = spread([texts[name, "whole"] == texts[name, "pyctcdecode"]])
+        ratios = [each[peer].cpu_s / each[ours].cpu_s for each in found if peer in each]
+        figures[f"{peer}_over_{ours} {kind}"] = spread(ratios)
+    texts = {who: run.text for each in found for who, run in each.items()}
+    if "pyctcdecode" in texts:
+        figures[f"equal {kind}"] = spread([texts["whole"] == texts["pyctcdecode"]])
     likely = one.log_probs >= options.token_min_log_prob
-    figures[f"tokens_per_frame {name}"] = spread([float(likely.sum(axis=1).mean())])
-    for who in ("stream", "whole", *PEERS):
-        if one.text is not None and (name, who) in texts:
-            rate = word_error_rate([(one.text, texts[name, who])])
-            wer = Figure(rate.rate, rate.rate, rate.rate, rate.n_reference)
-            figures[f"wer {who} {name}"] = wer
+    figures[f"tokens_per_frame {kind}"] = spread([float(likely.sum(axis=1).mean())])
+    for who, text in texts.items():
+        if one.text is not None:
+            rate = word_error_rate([(one.text, text)])
+            figures[f"wer {who} {kind}"] = Figure(rate.rate, rate.rate, rate.rate, rate.n_reference)
     return figures
 
 
@@ -172,20 +233,24 @@ def _ours(
     options: BeamOptions,
     log_probs: Frames,
     chunk_frames: int | None,
-) -> tuple[float, str]:
-    """Return CPU seconds and text; nothing is remembered from one run to the next."""
+) -> _Decoded:
+    """Decode once; nothing is remembered from one run to the next."""
     if chunk_frames is None:
         of_pyctcdecode = {"commit_s": None, "empty_last_word": True}
         options = BeamOptions(**{**options_of(options), **of_pyctcdecode})
     decoder = BeamDecoder(alphabet, model, options=options, hop_s=HOP_S)
-    began = time.process_time()
+    cpu_s, wall_s = time.process_time(), time.perf_counter()
     state, words = decoder.start(), []
     step = chunk_frames or len(log_probs)
     for first in range(0, len(log_probs), step):
         new, state = decoder.advance(state, log_probs[first : first + step])
         words += [word.text for word in new]
     words += [word.text for word in decoder.finish(state)]
-    return time.process_time() - began, alphabet.separator.join(words)
+    return _Decoded(
+        time.process_time() - cpu_s,
+        time.perf_counter() - wall_s,
+        alphabet.separator.join(words),
+    )
 
 
 def _spelled(model: LanguageModel, alphabet: Alphabet, noise: float, n_frames: int) -> _Heard:
@@ -220,30 +285,23 @@ def _from_clips(recognizer: Recognizer, sessions: Sessions, seconds: float) -> F
     return np.concatenate(list(model.log_probs([next(blocks)])))
 
 
-def _write_job(
-    cache: Path,
+def _job(
+    folder: Path,
     model: Path,
     words: LanguageModel,
     alphabet: Alphabet,
-    heard: Mapping[str, _Heard],
     options: BeamOptions,
-) -> Path:
-    """Write what the others need to know."""
-    cache.mkdir(parents=True, exist_ok=True)
-    plain = cache / "decoder.arpa"  # spelled as the alphabet spells, unpacked
+) -> dict[str, Any]:
+    """Return what the others need to know."""
+    plain = folder / "decoder.arpa"  # spelled as the alphabet spells, unpacked
     plain.write_text(_respelled(read_bytes(model).decode(), words), encoding="utf-8")
-    arrays: dict[str, Any] = {name: np.maximum(one.log_probs, -1e4) for name, one in heard.items()}
-    np.savez(cache / "decoder.npz", **arrays)
-    job = cache / "decoder.json"
-    named = {
-        "log_probs": str(cache / "decoder.npz"),
+    return {
         "labels": labels_of(alphabet),
         "model": str(plain),
         "words": sorted(words.words),
+        "threads": 1,
         **options_of(options),
     }
-    job.write_text(json.dumps(named), encoding="utf-8")
-    return job
 
 
 def _respelled(text: str, model: LanguageModel) -> str:
@@ -256,63 +314,3 @@ def _respelled(text: str, model: LanguageModel) -> str:
         spelled = " ".join(heard.get(word, word) for word in ngram.split(" "))
         lines.append(f"{score}{tab}{spelled}{tab_2}{backoff}" if tab else line)
     return "\n".join([*lines, ""])
-
-
-class _Peers:
-    """The other decoders, each a process that answers line by line.
-
-    Args:
-        cache: Folder of their environments.
-        job: Of `_write_job`.
-        report: Told what is being done, and which cannot be made.
-    """
-
-    def __init__(self, cache: Path, job: Path, report: Callable[[str], None]) -> None:
-        self._processes: dict[str, subprocess.Popen[str]] = {}
-        for name, packages in PEERS.items():
-            report(f"environment of {name}")
-            try:
-                python = environment(cache / f"venv-{name}", packages)
-            except BenchmarkError as error:
-                print(f"{name} cannot be installed here, not measured: {error}", file=sys.stderr)
-                continue
-            script = Path(__file__).with_name("decoder_peers.py")
-            self._processes[name] = subprocess.Popen(  # noqa: S603  (our own script)
-                [python, script, name, job],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                text=True,
-            )
-
-    @property
-    def names(self) -> list[str]:
-        """Those that could be installed."""
-        return list(self._processes)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        for process in self._processes.values():
-            process.communicate()
-
-    def decode(self, name: str, array: str) -> tuple[float, str]:
-        """Return CPU seconds and text."""
-        process = self._processes[name]
-        assert process.stdin is not None
-        assert process.stdout is not None
-        process.stdin.write(f"{array}\n")
-        process.stdin.flush()
-        line = process.stdout.readline()
-        if not line:
-            raise BenchmarkError(
-                f"{name} ended without an answer to {array!r}: run {process.args!r} to see why"
-            )
-        answer = json.loads(line)
-        return answer["cpu_s"], answer["text"]

@@ -1,25 +1,27 @@
-"""Runs another decoder in that one's own environment: python decoder_peers.py NAME JOB.json.
+"""What another decoder does with log-probs, in that one's own environment (`peer_worker`).
 
-JOB.json names the file of log-probs, the labels, the language model and the options. Then every
-line on standard input names an array; the answer is a line of JSON: CPU seconds, text and score.
-This file imports nothing of ours: the other environment has none of it.
+The job names the decoder, its labels, its language model and its options. What is heard is no
+audio: it is a file of float32 log-probs, frame by frame, a value a label.
 """
 
 import importlib
-import json
-import logging
 import math
-import os
-import sys
-import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Decode = Callable[[NDArray[np.float32]], tuple[str, float]]
+DISTRIBUTIONS = ("numpy", "pyctcdecode", "kenlm", "flashlight-text")
+Frames = NDArray[np.float32]
+Decode = Callable[[Frames], str]
+
+
+def load(job: dict[str, Any]) -> dict[str, Decode]:
+    """Load the decoder; `whole` gives the text of the best path."""
+    decode = {"pyctcdecode": pyctcdecode, "flashlight": flashlight}[job["decoder"]](job)
+    n_labels = len(job["labels"])
+    return {"whole": lambda values: decode(values.reshape(-1, n_labels))}
 
 
 def pyctcdecode(job: dict[str, Any]) -> Decode:
@@ -35,7 +37,7 @@ def pyctcdecode(job: dict[str, Any]) -> Decode:
     )
     decoder = library.BeamSearchDecoderCTC(library.Alphabet(job["labels"], False), model)  # noqa: FBT003
 
-    def decode(log_probs: NDArray[np.float32]) -> tuple[str, float]:
+    def decode(log_probs: Frames) -> str:
         best = decoder.decode_beams(
             log_probs,
             beam_width=job["beam_width"],
@@ -43,7 +45,8 @@ def pyctcdecode(job: dict[str, Any]) -> Decode:
             token_min_logp=job["token_min_log_prob"],
             prune_history=True,
         )[0]
-        return best[0], float(best[-1])
+        text: str = best[0]
+        return text
 
     return decode
 
@@ -80,29 +83,9 @@ def flashlight(job: dict[str, Any]) -> Decode:
     unknown = words.get_index("<unk>")
     decoder = library.LexiconDecoder(options, trie, model, bar, blank, unknown, [], False)  # noqa: FBT003
 
-    def decode(log_probs: NDArray[np.float32]) -> tuple[str, float]:
+    def decode(log_probs: Frames) -> str:
         emissions = np.ascontiguousarray(log_probs, np.float32)
         best = decoder.decode(emissions.ctypes.data, *emissions.shape)[0]
-        return " ".join(words.get_entry(one) for one in best.words if one >= 0), best.score
+        return " ".join(words.get_entry(one) for one in best.words if one >= 0)
 
     return decode
-
-
-def main(name: str, job: Path) -> None:
-    """Answer line by line."""
-    logging.disable(logging.CRITICAL)
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # what libraries print must not stand between the answers
-    asked = json.loads(job.read_text(encoding="utf-8"))
-    log_probs = np.load(asked["log_probs"])
-    decode = {"pyctcdecode": pyctcdecode, "flashlight": flashlight}[name](asked)
-    for line in sys.stdin:
-        array = log_probs[line.strip()]
-        began = time.process_time()
-        text, score = decode(array)
-        answer = {"cpu_s": time.process_time() - began, "text": text, "score": score}
-        print(json.dumps(answer), file=answers, flush=True)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))

@@ -1,7 +1,7 @@
 """`wav2edge bench all`: every benchmark that can be run on one bundle, one after the other."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +25,11 @@ MORE = {
     "peers": "takes 3 GB of disk and half an hour: ask for it by --with-peers, or --add its result",
 }
 """What only runs when it is asked for, and why."""
+_PEAK = "rss_peak_mb"
+_NO_PEAK = (
+    "not measured here: the peak of a process is that of all it has run, and other benchmarks ran "
+    "in this one before; run latency by itself, or see memory"
+)
 ELSEWHERE = (
     "window", "batching", "soak", "alignment", "pronunciation", "phrases", "confidence", "hotwords",
     "adaptation", "pretraining", "pocketsphinx",
@@ -119,12 +124,13 @@ def _benchmarks(
         rounds=options.rounds,
     )
     yield "keep-up", lambda report: keep_up.measure(recognizer, clips, presets, report)
+    # Before cost: its long recordings grow the process, and hide what a session adds to it.
+    for name in LATENCIES:
+        yield f"latency-{name}", _latency(recognizer, clips, options, name)
     of_cost: CostOptions = cost.CostOptions(
         options.open_with, options.threads, options.rounds, options.longest_s
     )
     yield "cost", lambda report: cost.measure(recognizer, clips, of_cost, report)
-    for name in LATENCIES:
-        yield f"latency-{name}", _latency(recognizer, clips, options, name)
     of_process: FreshOptions = fresh.FreshOptions(
         options.threads, options.provider, options.rounds, options.longest_s
     )
@@ -147,9 +153,18 @@ def _latency(
         from .latency import measure as measure_latency
 
         asked = LatencyOptions(stream=name, repeats=options.rounds, threads=options.threads)
-        return measure_latency(recognizer, clips, asked, report)
+        return without_peak(measure_latency(recognizer, clips, asked, report))
 
     return run
+
+
+def without_peak(result: Result) -> Result:
+    """Take back the peak of memory, which is that of all benchmarks so far and not of this one."""
+    return replace(
+        result,
+        figures=result.figures | {_PEAK: None},
+        definitions=result.definitions | {_PEAK: _NO_PEAK},
+    )
 
 
 def _sizes(options: AllOptions, how: Sessions, report: Report) -> Result:

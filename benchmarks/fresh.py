@@ -45,13 +45,13 @@ MEMORY_DEFINITIONS = {
     "rss_beyond_model_mb": "peak resident set of a fresh process, less the model's files, in MB: "
     "a recording of the length that the name ends with, streamed (balanced) or as a whole",
     "rss_loaded_mb": "its peak when the model is loaded, less the same",
-    "growth_streaming_mb_per_h": "what an hour of audio adds by a line through all runs of "
-    f"{SETTLED_S:g} s and more: median is the slope, lowest and highest its interval of 95 %, n "
-    "points",
+    "growth_streaming_mb_per_h": "what an hour of audio adds by a line through the medians at "
+    f"each length of {SETTLED_S:g} s and more: median is the slope, lowest and highest its "
+    "interval of 95 %, n lengths",
     "growth_offline_mb_per_h": "the same of whole recordings, which go through the model in steps",
     "r2": "share of the variance that the line explains",
     "model_mb": "the model's file and its weights",
-    "n": "processes, each way and length in turn",
+    "n": "processes, each way and length in turn; of growth: lengths",
 }
 
 
@@ -179,14 +179,17 @@ def measure_memory(
 
 
 def grown(beyond: "dict[tuple[str, float], list[float]]") -> dict[str, Figure | None]:
-    """Fit memory over hours of audio, by way; `beyond` is MB by way and seconds."""
+    """Fit memory over hours of audio, by way, one point a length.
+
+    Args:
+        beyond: MB in each round, by way and seconds.
+    """
     figures: dict[str, Figure | None] = {}
     for way in WAYS:
         points = [
-            (length_s / 3600, mb)
+            (length_s / 3600, percentile(values, 50))
             for (kind, length_s), values in beyond.items()
             if kind == way and length_s >= SETTLED_S
-            for mb in values
         ]
         found = line([at for at, _ in points], [mb for _, mb in points])
         figures |= found.figures(way, "mb_per_h")

@@ -3,7 +3,7 @@
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 from wav2edge.runtime.acoustic import new_names, past_names
 from wav2edge.runtime.bundle import Bundle
+from wav2edge.runtime.frames import Geometry
 from wav2edge.runtime.session import Session
+from wav2edge.runtime.stream import StreamOptions
 
 from .sessions import ONE_THREAD, Sessions
 
@@ -22,67 +24,108 @@ Array = NDArray[np.float32]
 _ROUNDS = 10
 _SIZE = (2048, 1024, 1024)
 _LENGTH_S = 10
-_STEP_FRAMES, _HELD_FRAMES, _LEFT_FRAMES = 16, 16, 200
+_MOST_KINDS = 8
+_STREAM = StreamOptions(chunk_ms=320.0, lookahead_ms=320.0, left_ms=4000.0)
 
 
-def operator_times(bundle: Bundle, sessions: Sessions = ONE_THREAD) -> dict[str, float]:
+def operator_times(
+    bundle: Bundle, sessions: Sessions = ONE_THREAD, stream: StreamOptions = _STREAM
+) -> dict[str, float]:
+    """Return the medians of `operator_rounds`."""
+    rounds = operator_rounds(bundle, sessions, stream)
+    return {name: median(several) for name, several in rounds.items()}
+
+
+def operator_rounds(
+    bundle: Bundle, sessions: Sessions = ONE_THREAD, stream: StreamOptions = _STREAM
+) -> dict[str, list[float]]:
     """Profile 10 s at once and a stream's step, by entry and kind of operator.
 
+    Args:
+        bundle: Whose graph runs.
+        sessions: Opens it.
+        stream: Whose step; rounded up to the model's whole frames, as a stream does.
+
     Returns:
-        Milliseconds per second of audio: `offline_front_Gemm` and so on; the largest of them, the
-        others together as `rest`.
+        Milliseconds per second of audio in each of ten rounds, after one that warms up:
+        `offline_front_Gemm` and so on; the largest kinds, the others together as `rest`.
     """
     facts = bundle.manifest
-    hop_s = facts.hop_samples / facts.sample_rate_hz
-    found: dict[str, float] = {}
-    for way, n_new, n_held, n_left in (
-        ("offline", round(_LENGTH_S / hop_s), 0, 0),
-        ("step", _STEP_FRAMES, _HELD_FRAMES, _LEFT_FRAMES),
+    geometry = Geometry(facts.conv_kernels, facts.conv_strides, facts.sample_rate_hz)
+    hop_s = geometry.duration_ms(1) / 1000
+    found: dict[str, list[float]] = {}
+    for way, (n_new, n_held, n_left) in (
+        ("offline", (round(_LENGTH_S / hop_s), 0, 0)),
+        ("step", step_frames(geometry, stream)),
     ):
         n_slice = min(n_new, round(1 / hop_s))
         seconds = {"front": n_slice * hop_s, "context": n_new * hop_s}
         spent = _profile(bundle, sessions, n_slice, n_new + n_held, n_held, n_left)
         for entry, kinds in spent.items():
-            ordered = sorted(kinds.items(), key=lambda item: -item[1])
-            for kind, spent_ms in ordered[:8]:
-                found[f"{way}_{entry}_{kind}_ms_per_s"] = spent_ms / seconds[entry]
-            rest_ms = sum(spent_ms for _, spent_ms in ordered[8:])
-            found[f"{way}_{entry}_rest_ms_per_s"] = rest_ms / seconds[entry]
+            for kind, rounds in _largest(kinds).items():
+                per_s = [spent_ms / seconds[entry] for spent_ms in rounds]
+                found[f"{way}_{entry}_{kind}_ms_per_s"] = per_s
     return found
 
 
-def plain_operator_times(model: Path, sessions: Sessions = ONE_THREAD) -> dict[str, float]:
+def step_frames(geometry: Geometry, stream: StreamOptions) -> tuple[int, int, int]:
+    """Count a step's new frames, those held back, and those of the left context.
+
+    >>> base = Geometry((10, 3, 3, 3, 3, 2, 2), (5, 2, 2, 2, 2, 2, 2), 16_000)
+    >>> step_frames(base, StreamOptions(chunk_ms=320, lookahead_ms=320, left_ms=4000))
+    (16, 16, 200)
+    """
+    new, held, left = map(
+        geometry.frames_for, (stream.chunk_ms, stream.lookahead_ms, stream.left_ms)
+    )
+    return max(1, new), held, left
+
+
+def plain_operator_rounds(model: Path, sessions: Sessions = ONE_THREAD) -> dict[str, list[float]]:
     """Profile 10 s at once of a plain export of the whole model, by kind of operator.
 
     Returns:
-        Milliseconds per second of audio: `offline_Conv` and so on; the largest of them, the others
-        together as `rest`.
+        Milliseconds per second of audio in each of ten rounds, after one that warms up:
+        `offline_Conv` and so on; the largest kinds, the others together as `rest`.
     """
     audio = np.random.default_rng(0).standard_normal((1, _LENGTH_S * 16_000), np.float32)
     with tempfile.TemporaryDirectory() as folder:
         session = sessions.open(model, profile=Path(folder) / "profile")
-        for _ in range(_ROUNDS):
+        for _ in range(1 + _ROUNDS):
             session.run(("logits",), {"input_values": audio})
-        spent = _by_entry(session.end_profile())
-    kinds: dict[str, float] = defaultdict(float)
+        spent = by_entry(session.end_profile())
+    kinds: dict[str, list[float]] = {}
     for found in spent.values():
-        for kind, spent_ms in found.items():
-            kinds[kind] += spent_ms / _LENGTH_S
-    ordered = sorted(kinds.items(), key=lambda item: -item[1])
-    largest = {f"offline_{kind}_ms_per_s": spent_ms for kind, spent_ms in ordered[:8]}
-    return largest | {"offline_rest_ms_per_s": sum(spent_ms for _, spent_ms in ordered[8:])}
+        for kind, rounds in found.items():
+            kinds[kind] = _added([kinds.get(kind, [0.0] * _ROUNDS), rounds])
+    return {
+        f"offline_{kind}_ms_per_s": [spent_ms / _LENGTH_S for spent_ms in rounds]
+        for kind, rounds in _largest(kinds).items()
+    }
+
+
+def _largest(kinds: Mapping[str, list[float]]) -> dict[str, list[float]]:
+    """Return the largest kinds, largest first, and the others of each round as `rest`."""
+    ordered = sorted(kinds.items(), key=lambda item: -median(item[1]))
+    rest = [rounds for _, rounds in ordered[_MOST_KINDS:]]
+    return dict(ordered[:_MOST_KINDS]) | {"rest": _added([[0.0] * _ROUNDS, *rest])}
+
+
+def _added(several: Sequence[Sequence[float]]) -> list[float]:
+    return [sum(of_round) for of_round in zip(*several, strict=True)]
 
 
 def _profile(
     bundle: Bundle, sessions: Sessions, n_slice: int, n_frames: int, n_held: int, n_left: int
-) -> dict[str, dict[str, float]]:
-    """Return milliseconds of one run by entry and kind of operator, the median of ten."""
+) -> dict[str, dict[str, list[float]]]:
+    """Return milliseconds of each round by entry and kind of operator."""
     with tempfile.TemporaryDirectory() as folder:
         session = sessions.open(bundle.model_path, profile=Path(folder) / "profile")
-        for _ in range(_ROUNDS):
+        for _ in range(1 + _ROUNDS):
             for outputs, feeds in _runs(bundle, n_slice, n_frames, n_held, n_left):
                 session.run(outputs, feeds)
-        return _summed(session.end_profile())
+        spent = by_entry(session.end_profile())
+    return {entry: spent.get(entry, {}) for entry in ("front", "context")}
 
 
 def _runs(
@@ -100,16 +143,18 @@ def _runs(
         front |= {"conv0_mean": np.zeros(n_taps, np.float32)}
         front |= {"conv0_root": np.eye(n_taps, dtype=np.float32)}
     context = {"frames": frames, "hold": np.zeros(n_held, np.float32), **past}
+    if facts.knows_the_start:  # the length says how many past frames lie before the audio
+        n_outside = 0 if n_left else facts.position_left_frames
+        context |= {"outside": np.zeros(n_outside, np.float32)}
     return [(["features"], front), (["log_probs", *new_names(facts.layers)], context)]
 
 
-def _summed(events: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
-    spent = _by_entry(events)
-    return {entry: spent.get(entry, {}) for entry in ("front", "context")}
+def by_entry(events: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, list[float]]]:
+    """Return milliseconds by what a node's name begins with and kind of operator, round by round.
 
-
-def _by_entry(events: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
-    """Return milliseconds of one run by what a node's name begins with, and kind of operator."""
+    Args:
+        events: Of a profile over one round that warms up, which is forgotten, and ten more.
+    """
     spent: dict[tuple[str, str], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for event in events:
         name = event["name"]
@@ -118,15 +163,20 @@ def _by_entry(events: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
         kind = event["args"]["op_name"]
         if kind != "If":
             spent[name.partition("/")[0], kind][name].append(event["dur"] / 1000)
-    found: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
+    found: dict[str, dict[str, list[float]]] = defaultdict(dict)
     for (entry, kind), nodes in spent.items():
-        # A node that fusion left without a name of its own stands for several.
-        found[entry][kind] += sum(median(times) * len(times) / _ROUNDS for times in nodes.values())
+        found[entry][kind] = _added([_by_round(times) for times in nodes.values()])
     return found
 
 
+def _by_round(times: Sequence[float]) -> list[float]:
+    """Sum up each round but the first: a node that fusion left without a name is several."""
+    n_each = len(times) // (1 + _ROUNDS)
+    return [sum(times[i * n_each : (i + 1) * n_each]) for i in range(1, 1 + _ROUNDS)]
+
+
 def peaks(sessions: Sessions = ONE_THREAD) -> dict[str, float]:
-    """Measure a large product in float32 and int8, in 1e9 multiplications a second."""
+    """Measure a large product in float32 and int8, in 1e9 multiplications a second, best of ten."""
     import onnx
     from onnx import TensorProto, helper, numpy_helper
     from onnxruntime.quantization import QuantType, quantize_dynamic

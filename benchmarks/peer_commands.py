@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from .base_model import BaseModel
     from .clips import Clip
 
+_NAMED = 3  # files that the conditions name
 _PARTS = ("start", "cost", "live", "parity", "operators")
 
 
@@ -63,9 +64,10 @@ def _peers(arguments: argparse.Namespace) -> int:
         only=arguments.only,
     )
     before = None if arguments.add is None else Result.read(arguments.add)
+    clips, heard = _clips(arguments)
     result = measure(
         _models(arguments), arguments.cache / "peers", options,
-        clips=_clips(arguments), before=before, report=progress,
+        clips=clips, heard=heard, before=before, report=progress,
     )  # fmt: skip
     lines = [*table(result), *verdicts(result)]
     if arguments.markdown is not None:
@@ -90,12 +92,19 @@ def _models(arguments: argparse.Namespace) -> "dict[str, BaseModel]":
     return models
 
 
-def _clips(arguments: argparse.Namespace) -> "list[Clip]":
-    """Return the clips that were named; of too many every so manyth."""
+def _clips(arguments: argparse.Namespace) -> "tuple[list[Clip], str]":
+    """Return the clips that were named, of too many every so manyth, and what they are."""
     from .command_line import clips
 
-    found = clips(arguments) if arguments.audio else []
-    return found[:: math.ceil(len(found) / arguments.most) or 1]
+    if not arguments.audio:
+        return [], ""
+    found = clips(arguments)
+    step = math.ceil(len(found) / arguments.most)
+    named = [one.name for one in arguments.audio]
+    of = ", ".join(named[:_NAMED]) + (f" and {len(named) - _NAMED} more" * (len(named) > _NAMED))
+    split = "" if arguments.split is None else f", split {arguments.split}"
+    taken = found[::step]
+    return taken, f"{len(taken)} clips, 1 of {step} of {of}{split}"
 
 
 def _numbers(text: str) -> tuple[float, ...]:

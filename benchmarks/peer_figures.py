@@ -1,11 +1,11 @@
 """What the comparison with peers found: figures, the table, and who is ahead."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from .conditions import Conditions
 from .peer_contenders import CONTENDERS, OURS
+from .peer_field import Measured, key
 from .result import BenchmarkError, Figure, Result, median_of, spread
 
 AT_PARITY = 0.01
@@ -20,22 +20,34 @@ _GOALS = {
     "cpu_30s": "CPU per second of audio, 30 s",
     "live": "CPU per second of live audio",
 }
-_MEASURED_IN_TURN = ("start_wall_s", "start_cpu_s", "cpu_10s", "cpu_30s")
+_MEASURED_IN_TURN = ("start_wall_s", "start_cpu_s", "cpu_10s", "cpu_30s", "wall_10s", "wall_30s")
+WARM_UP_ROUNDS = 2
+"""Of each length, not counted: after one alone some are still more than twice as slow."""
+_CONSTANT = ("file_mb", "operator_", "character_error", "n_characters", "equal_texts")
+_OF_A_RUN = (
+    "date", "revision", "modified", "load_before", "load_after",
+    "names", "parts", "starts", "rounds", "warm_up_rounds", "lengths_s", "only", "note",
+)  # fmt: skip
 
 DEFINITIONS = {
     "start_wall_s": "a fresh process, from its start to the transcript of a 3 s clip: time",
-    "start_cpu_s": "the same: CPU time of the whole process, interpreter included",
+    "start_cpu_s": "the same: CPU time of the whole process and all its threads, interpreter "
+    "included",
     "file_mb": "size of the model's files",
     "rss_3s_mb": "largest resident set of a fresh process after the 3 s clip",
     "rss_beyond_3s_mb": "the same less the size of the model's files",
     "rss_beyond_30s_mb": "the same after 30 s at once (the pipeline: in its chunks)",
     "cpu_10s": "CPU ms of the process per second of audio, 10 s at once, text included",
     "cpu_30s": "the same for 30 s at once",
+    "wall_10s": "ms of time per second of audio, 10 s at once, text included",
+    "wall_30s": "the same for 30 s at once",
     "unseen_over_seen": "CPU of a length that the process meets for the first time, over the "
     "second time",
     "cpu_stream": "CPU ms per second of audio of a live stream over 30 s, events included",
     "cpu_window": "CPU ms per second of live audio for who cannot stream: left context, chunk and "
     "look-ahead at once, for every chunk",
+    "wall_stream": "as cpu_stream, ms of time",
+    "wall_window": "as cpu_window, ms of time",
     "character_error": f"edit distance to the text of transformers in float32, over its "
     f"characters (n); at most {AT_PARITY:.0%}, or no more than ours, is equal parity",
     "equal_texts": "share of clips with exactly that text",
@@ -43,39 +55,10 @@ DEFINITIONS = {
     "profile of ONNX Runtime or OpenVINO",
     "over_ours": "how many times ours (" + OURS + ") it is, round by round; n 1: by the medians, "
     "where rounds were measured in groups",
-    "n": "fresh processes or rounds, everybody in turn",
+    "n": "fresh processes or rounds, everybody in turn, after a start and "
+    f"{WARM_UP_ROUNDS} rounds of each length that are not counted",
 }
 """What each figure means, by its first word; the others are the model and the contender."""
-
-
-def key(*words: str) -> str:
-    """Name a figure: what it is, of which model, of whom."""
-    return " ".join(words)
-
-
-@dataclass(slots=True)
-class Measured:
-    """What is found while the benchmark runs."""
-
-    series: dict[str, list[float]] = field(default_factory=dict)
-    reasons: dict[str, str] = field(default_factory=dict)
-    """Why somebody could not be measured, by model and name."""
-    versions: dict[str, dict[str, str]] = field(default_factory=dict)
-    """Of each environment."""
-
-    def compare(
-        self, model: str, name: str, texts: Sequence[str], reference: Sequence[str]
-    ) -> None:
-        """Keep how far one's texts are from the reference's."""
-        from rapidfuzz.distance import Levenshtein
-
-        pairs = list(zip(texts, reference, strict=True))
-        distance = sum(Levenshtein.distance(one, other) for one, other in pairs)
-        n_characters = sum(map(len, reference))
-        equal = sum(one == other for one, other in pairs) / len(pairs)
-        self.series[key("character_error", model, name)] = [distance / max(1, n_characters)]
-        self.series[key("n_characters", model, name)] = [float(n_characters)]
-        self.series[key("equal_texts", model, name)] = [equal]
 
 
 def refuse_others(before: Result, conditions: Conditions) -> None:
@@ -91,6 +74,9 @@ def refuse_others(before: Result, conditions: Conditions) -> None:
     then, now = before.conditions.model["sha256"], conditions.model["sha256"]
     if then != now:
         _refuse("model", then, now)
+    then, now = (one.audio.get("texts") for one in (before.conditions, conditions))
+    if None not in (then, now) and then != now:
+        _refuse("texts", then, now)
 
 
 def _refuse(name: str, then: object, now: object) -> NoReturn:
@@ -101,30 +87,45 @@ def _refuse(name: str, then: object, now: object) -> NoReturn:
 
 
 def merged(
-    measured: Measured, before: Result | None
+    measured: Measured, before: Result | None, *, models: Sequence[str]
 ) -> tuple[dict[str, list[float]], dict[str, Any]]:
     """Add what was measured to an earlier result.
 
+    Args:
+        measured: What is new.
+        before: The earlier result; None: there is none.
+        models: Names of those that are compared now.
+
     Returns:
-        All series; and what the conditions' options tell besides: versions and reasons.
+        All series; and what the conditions' options tell besides: versions, reasons, all models,
+        and the earlier runs, whose rounds are in the series too.
 
     Raises:
         BenchmarkError: A peer has another version than in the earlier result.
     """
-    series, told = dict(measured.series), {"peers": measured.versions, "failed": measured.reasons}
-    if before is None:
-        return series, told
-    old = before.conditions.options
+    series = dict(measured.series)
+    old = {} if before is None else before.conditions.options
+    versions, reasons = old.get("peers", {}), old.get("failed", {})
     for name, said in measured.versions.items():
-        if old["peers"].get(name, said) != said:
-            _refuse(name, old["peers"][name], said)
-    constant = ("file_mb", "rss_", "operator_", "character_error", "n_characters", "equal_texts")
-    for name, values in before.series.items():
-        if name in series and not name.startswith(constant):
+        if versions.get(name, said) != said:
+            _refuse(name, versions[name], said)
+    for name, values in () if before is None else before.series.items():
+        if name in series and not name.startswith(_CONSTANT):
             series[name] = [*values, *series[name]]
         series.setdefault(name, values)
-    told = {"peers": old["peers"] | measured.versions, "failed": old["failed"] | measured.reasons}
-    return series, told
+    return series, {
+        "peers": versions | measured.versions,
+        "failed": reasons | measured.reasons,
+        "models": list(dict.fromkeys([*old.get("models", ()), *models])),
+        "earlier": [] if before is None else _runs(before.conditions),
+    }
+
+
+def _runs(conditions: Conditions) -> list[dict[str, Any]]:
+    """Tell of each run that a result is made of, oldest first: what was asked, how busy it was."""
+    told = {name: getattr(conditions, name) for name in _OF_A_RUN if hasattr(conditions, name)}
+    asked = {name: value for name, value in conditions.options.items() if name in _OF_A_RUN}
+    return [*conditions.options.get("earlier", ()), told | asked]
 
 
 def figures(
@@ -154,8 +155,8 @@ def figures(
 
 
 _HEAD = (
-    "| | start, s | CPU, s | model, MB | memory beyond it, 3 s | 30 s, MB | CPU ms/s, 10 s | 30 s "
-    "| first time | live | character error |"
+    "| | start, s | its CPU, s | model, MB | memory beyond it, 3 s | 30 s, MB | CPU ms/s, 10 s "
+    "| 30 s | first time | live | character error |"
 )
 _COLUMNS = {
     "start_wall_s": 2,
@@ -206,10 +207,10 @@ def _operators(result: Result, model: str) -> list[str]:
 def _row(result: Result, model: str, name: str) -> str | None:
     """Return one's row, empty for who failed at once; None for who was not asked."""
     shown = [_shown(result, what, model, name, digits) for what, digits in _COLUMNS.items()]
-    error = value_of(result, "character_error", model, name)
-    shown.append("" if error is None else f"{100 * error:.2f} %")
-    asked = any(shown) or key(model, name) in result.conditions.options["failed"]
-    return f"| {name} | {' | '.join(shown)} |" if asked else None
+    own = value_of(result, "character_error", model, name) is not None
+    asked = own or any(shown) or key(model, name) in result.conditions.options["failed"]
+    cells = [*shown, shown_error(result, model, name)]
+    return f"| {name} | {' | '.join(cells)} |" if asked else None
 
 
 def verdicts(result: Result) -> list[str]:
@@ -246,6 +247,27 @@ def at_parity(result: Result, name: str) -> bool:
         if error is not None and error > max(AT_PARITY, ours):
             return False
     return True
+
+
+def error_of(result: Result, model: str, name: str) -> tuple[float, str] | None:
+    """Return one's character error, and the model that it was found on; None for none.
+
+    No texts of random weights are compared: what the same contender does to another model tells.
+    """
+    for one in (model, *result.conditions.options["models"]):
+        error = value_of(result, "character_error", one, name)
+        if error is not None:
+            return error, one
+    return None
+
+
+def shown_error(result: Result, model: str, name: str) -> str:
+    """Write one's character error for a table; that of another model with its name."""
+    found = error_of(result, model, name)
+    if found is None:
+        return ""
+    error, of = found
+    return f"{100 * error:.2f} %" + ("" if of == model else f" ({of})")
 
 
 def _best(

@@ -6,7 +6,7 @@ import queue
 import subprocess
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +52,9 @@ class PeerProcess:
         folder: For what is exchanged in files.
         limit_s: Longest time to wait for an answer.
         worker: The program that runs the script.
+
+    Raises:
+        PeerError: There is no such interpreter.
     """
 
     def __init__(
@@ -68,16 +71,7 @@ class PeerProcess:
         asked = folder / "job.json"
         asked.write_text(json.dumps(dict(job)), encoding="utf-8")
         self._began = time.perf_counter()
-        with self._errors.open("wb") as errors:
-            self._process = subprocess.Popen(  # noqa: S603  (our own worker)
-                [python, "-I", worker, script, asked],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                env=_variables(job["threads"]),
-                text=True,
-                encoding="utf-8",
-            )
+        self._process = _started([python, "-I", worker, script, asked], self._errors, job)
         self._lines: queue.Queue[tuple[str, float]] = queue.Queue()
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
@@ -162,6 +156,27 @@ class PeerProcess:
     def _last_words(self) -> str:
         said = self._errors.read_text(encoding="utf-8", errors="replace")
         return " ".join(said.split())[-_LAST_WORDS:] or "without a word"
+
+
+def _started(
+    command: Sequence[str | Path], errors_to: Path, job: Mapping[str, Any]
+) -> subprocess.Popen[str]:
+    with errors_to.open("wb") as errors:
+        try:
+            return subprocess.Popen(  # noqa: S603  (our own worker)
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                env=_variables(job["threads"]),
+                text=True,
+                encoding="utf-8",
+            )
+        except OSError as error:
+            raise PeerError(
+                f"{command[0]} cannot be started: {error}; remove its environment, and it is made "
+                "again"
+            ) from error
 
 
 def _variables(threads: int) -> dict[str, str]:

@@ -14,6 +14,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -62,9 +63,13 @@ def peak_rss_mb() -> float | None:
 
 def versions(distributions: tuple[str, ...]) -> dict[str, str]:
     """Return what is installed of them."""
-    from importlib.metadata import version
+    from importlib.metadata import PackageNotFoundError, version
 
-    return {name: version(name) for name in distributions}
+    found = {}
+    for name in distributions:
+        with suppress(PackageNotFoundError):  # a script of two libraries has one at a time
+            found[name] = version(name)
+    return found
 
 
 def main(peer: Path, job_path: Path) -> None:

@@ -9,16 +9,14 @@ the reason and left out of what follows.
 
 import json
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wav2edge.lm.errors import Wav2EdgeError
 from wav2edge.runtime.bundle import Bundle
 from wav2edge.runtime.recognizer import load
 
@@ -26,16 +24,16 @@ from .base_model import BaseModel
 from .clips import Clip, find_clips, looped
 from .conditions import Conditions, options_of
 from .operators import operator_times
-from .peer_contenders import CONTENDERS, REFERENCE, Contender
-from .peer_figures import DEFINITIONS, Measured, figures, key, merged, refuse_others
+from .peer_contenders import CONTENDERS, REFERENCE
+from .peer_field import Field, Measured, Report, Seat, key, turn
+from .peer_figures import DEFINITIONS, WARM_UP_ROUNDS, figures, merged, refuse_others
 from .peer_models import PeerModels
-from .peer_process import Answer, PeerProcess
+from .peer_process import PeerProcess
 from .result import BenchmarkError, Result
 from .sessions import Sessions
 from .sliding_window import OPTIONS
 
 Array = NDArray[np.float32]
-Report = Callable[[str], None]
 
 BASE = "base"
 """The model whose weights are random: no text of it is compared."""
@@ -44,6 +42,7 @@ FIRST_S, LONGEST_S = 3.0, 30.0
 _RATE_HZ = 16_000
 _PROFILED_S = 10.0  # as in `operators`
 _UNSEEN_S, _UNSEEN_STEP_S = 4.0, 0.06
+_SYNTHETIC = "synthetic clips of the package"
 _WINDOW_S = (OPTIONS.left_ms + OPTIONS.chunk_ms + OPTIONS.lookahead_ms) / 1000
 
 
@@ -54,9 +53,9 @@ class PeersOptions:
     names: tuple[str, ...] = tuple(CONTENDERS)
     parts: tuple[str, ...] = PARTS
     starts: int = 5
-    """Fresh processes of each."""
+    """Fresh processes of each, after one that is not counted."""
     rounds: int = 5
-    """Of each length."""
+    """Of each length and of live audio, after `WARM_UP_ROUNDS` that are not counted."""
     lengths_s: tuple[float, ...] = (10.0, LONGEST_S)
     threads: int = 1
     only: str | None = None
@@ -69,49 +68,13 @@ class PeersOptions:
                 raise BenchmarkError(f"{name} has {', '.join(odd)}, expected {', '.join(known)}")
 
 
-@dataclass(frozen=True, slots=True)
-class Seat:
-    """A contender that is ready to run one model."""
-
-    contender: Contender
-    python: Path
-    job: dict[str, Any]
-    size_mb: float
-
-    def started(self, folder: Path) -> PeerProcess:
-        """Start its process; `folder` is for their exchange."""
-        own = Path(tempfile.mkdtemp(dir=folder))
-        return PeerProcess(self.python, self.contender.script, self.job, own)
-
-
-class Field:
-    """Those who still run, for one model; who fails leaves it with the reason."""
-
-    def __init__(self, model: str, measured: Measured, report: Report) -> None:
-        self.model, self.measured, self._report = model, measured, report
-        self.seats: dict[str, Seat] = {}
-
-    @contextmanager
-    def trying(self, name: str, what: str) -> Iterator[None]:
-        """Let one of them do something; it leaves the field if it cannot."""
-        self._report(f"{self.model}: {name}, {what}")
-        try:
-            yield
-        except Wav2EdgeError as error:
-            self.seats.pop(name, None)
-            self.measured.reasons[key(self.model, name)] = f"{what}: {error}"
-
-    def note(self, what: str, name: str, value: float) -> None:
-        """Keep one value."""
-        self.measured.series.setdefault(key(what, self.model, name), []).append(value)
-
-
 def measure(
     models: Mapping[str, BaseModel],
     cache: Path,
     options: PeersOptions,
     *,
     clips: Sequence[Clip] = (),
+    heard: str = "",
     before: Result | None = None,
     report: Report = lambda _: None,
 ) -> Result:
@@ -123,22 +86,26 @@ def measure(
         cache: Folder of the environments and of what is made for the peers.
         options: What is measured.
         clips: Speech to compare texts on; empty: the synthetic clips that come with the package.
+        heard: What the conditions say of `clips`; empty: how many they are.
         before: An earlier result of the same machine, versions and models, which this one adds its
             rounds to.
         report: Told what is being done.
 
     Raises:
-        BenchmarkError: `before` is of other conditions.
+        BenchmarkError: `before` is of other conditions, or `options.only` is no model.
     """
     measured = Measured()
-    first = next(iter(models.values()))
     if options.only is not None and options.only not in models:
         raise BenchmarkError(f"only is {options.only!r}, expected one of {', '.join(models)}")
+    audio = {"cost": f"{_SYNTHETIC}, in a row"}
+    if "parity" in options.parts and {options.only or one for one in models} != {BASE}:
+        audio["texts"] = heard or (f"{len(clips)} clips" if clips else _SYNTHETIC)
+    of_benchmark = {"warm_up_rounds": WARM_UP_ROUNDS, "stream": options_of(OPTIONS)}
     conditions = Conditions.now(
-        load(first.bundle, threads=options.threads),
+        load(next(iter(models.values())).bundle, threads=options.threads),
         threads=options.threads,
-        options={**options_of(options), "models": list(models), "stream": options_of(OPTIONS)},
-        audio={"clips": [clip.path.name for clip in clips] or "synthetic"},
+        options={**options_of(options), **of_benchmark},
+        audio=audio,
     )
     if before is not None:
         refuse_others(before, conditions)
@@ -154,9 +121,11 @@ def measure(
             if set(options.parts) - {"start"}:
                 parity = "parity" in options.parts and model != BASE
                 _alive(field, folder, options, list(clips or find_clips([])) if parity else [])
-    series, told = merged(measured, before)
+    series, told = merged(measured, before, models=list(models))
     conditions.options.update(told)
-    found = figures(series, models=list(models))
+    if before is not None and "texts" in before.conditions.audio:
+        conditions.audio.setdefault("texts", before.conditions.audio["texts"])
+    found = figures(series, models=told["models"])
     return Result("peers", conditions.ended(), found, DEFINITIONS, series)
 
 
@@ -171,22 +140,22 @@ def _sit_down(field: Field, models: PeerModels, cache: Path, options: PeersOptio
         with field.trying(name, "making its model"):
             form = contender.form(models, python)
             job = contender.job(form, models.reading(), options.threads)
-            field.seats[name] = Seat(contender, python, job, form.size_mb)
+            field.seats[name] = Seat(contender.peer, python, contender.script, job, form.size_mb)
             field.note("file_mb", name, form.size_mb)
 
 
 def _starts(field: Field, folder: Path, options: PeersOptions) -> None:
-    """Fresh processes: the first round fills the caches of the disk, and tells of memory."""
+    """Fresh processes: time, CPU and memory; the first round fills the caches of the disk."""
     audio = speech(folder, FIRST_S)
     for i in range(options.starts + 1):
         for name, seat in list(field.seats.items()):
             with field.trying(name, f"start {i} of {options.starts}"), seat.started(folder) as peer:
                 answer = peer.ask("whole", audio)
-                if i:
-                    field.note("start_wall_s", name, answer.since_start_wall_s)
-                    field.note("start_cpu_s", name, answer.since_start_cpu_s)
+                if not i:
+                    field.measured.versions[seat.peer] = peer.versions()
                     continue
-                field.measured.versions[seat.contender.peer] = peer.versions()
+                field.note("start_wall_s", name, answer.since_start_wall_s)
+                field.note("start_cpu_s", name, answer.since_start_cpu_s)
                 field.note("rss_3s_mb", name, answer.peak_rss_mb)
                 field.note("rss_beyond_3s_mb", name, answer.peak_rss_mb - seat.size_mb)
                 longest = peer.ask("whole", speech(folder, LONGEST_S)).peak_rss_mb
@@ -220,36 +189,44 @@ def _costs(
     length_s: float,
 ) -> None:
     audio = speech(folder, length_s)
-    for i in range(options.rounds + 1):
+    for i in range(WARM_UP_ROUNDS + options.rounds):
+        which = turn(i, rounds=options.rounds, warm_up=WARM_UP_ROUNDS)
         for name in list(field.seats):
-            with field.trying(name, f"{length_s:g} s, round {i} of {options.rounds}"):
+            with field.trying(name, f"{length_s:g} s, {which}"):
                 answer = peers[name].ask("whole", audio)
-                if i:  # the first round warms up
+                if i >= WARM_UP_ROUNDS:
                     field.note(f"cpu_{length_s:g}s", name, 1000 * answer.cpu_s / length_s)
+                    field.note(f"wall_{length_s:g}s", name, 1000 * answer.wall_s / length_s)
 
 
 def _live_costs(
     field: Field, peers: Mapping[str, PeerProcess], folder: Path, options: PeersOptions
 ) -> None:
     """Lengths that were never seen before, and live audio: a stream, or a window that slides."""
-    window, chunk_s = speech(folder, _WINDOW_S), OPTIONS.chunk_ms / 1000
-    for i in range(options.rounds + 1):
+    for i in range(WARM_UP_ROUNDS + options.rounds):
+        which = turn(i, rounds=options.rounds, warm_up=WARM_UP_ROUNDS)
         unseen = speech(folder, _UNSEEN_S + _UNSEEN_STEP_S * i)
         for name in list(field.seats):
-            with field.trying(name, f"live, round {i} of {options.rounds}"):
+            with field.trying(name, f"live, {which}"):
                 twice = [peers[name].ask("whole", unseen).cpu_s for _ in range(2)]
-                spent = _live(peers[name], folder, window, chunk_s)
-                if i:
+                spent = _live(peers[name], folder)
+                if i >= WARM_UP_ROUNDS:
                     field.note("unseen_over_seen", name, twice[0] / twice[1])
-                    field.note(f"cpu_{'stream' if spent[1] else 'window'}", name, spent[0])
+                    for what, ms_per_s in spent.items():
+                        field.note(what, name, ms_per_s)
 
 
-def _live(peer: PeerProcess, folder: Path, window: Path, chunk_s: float) -> tuple[float, bool]:
-    """Return CPU ms per second of live audio, and whether it is a stream."""
-    once: Answer = peer.ask("whole", window)
-    if "stream" not in once.ways:
-        return 1000 * once.cpu_s / chunk_s, False
-    return 1000 * peer.ask("stream", speech(folder, LONGEST_S)).cpu_s / LONGEST_S, True
+def _live(peer: PeerProcess, folder: Path) -> dict[str, float]:
+    """Return CPU and time in ms per second of live audio, named for a stream or a window."""
+    way, answer = "window", peer.ask("whole", speech(folder, _WINDOW_S))
+    length_s = OPTIONS.chunk_ms / 1000  # a window is heard anew for every chunk
+    if "stream" in answer.ways:
+        # No shorter: while the left context fills up, a stream costs less than later.
+        way, answer, length_s = "stream", peer.ask("stream", speech(folder, LONGEST_S)), LONGEST_S
+    return {
+        f"cpu_{way}": 1000 * answer.cpu_s / length_s,
+        f"wall_{way}": 1000 * answer.wall_s / length_s,
+    }
 
 
 def _operators(field: Field, peers: Mapping[str, PeerProcess], folder: Path) -> None:
@@ -257,7 +234,7 @@ def _operators(field: Field, peers: Mapping[str, PeerProcess], folder: Path) -> 
     for name, seat in list(field.seats.items()):
         with field.trying(name, "operators"):
             spent: dict[str, float] = {}
-            if seat.contender.peer == "wav2edge":
+            if seat.peer == "wav2edge":
                 found = operator_times(
                     Bundle.read(seat.job["model"]), Sessions(seat.job["threads"])
                 )

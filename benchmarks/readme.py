@@ -9,6 +9,9 @@ comes out between two markers. A new row is a line in `measured.md` and a file i
     {decoder:equal model:.0%}              a share, as 100 %
     {peers:conditions.versions.numpy:s}    anything else in the file, by its keys
     {accuracy:row an4:}                    words and word error rates of one set, as cells
+
+A time, a memory or a ratio of such is no median before it was measured three times, and is refused;
+`FEW` holds the exceptions.
 """
 
 import json
@@ -24,6 +27,24 @@ TEMPLATE = Path(__file__).with_name("measured.md")
 RESULTS = Path(__file__).with_name("results")
 README = Path(__file__).resolve().parents[1] / "README.md"
 
+FEW = {
+    "soak": ("rss_slope_mb_per_h",),  # one line through an hour, its error beside it
+    "window": ("session_later_over_first",),  # two quarters of an hour, 90 spans each
+    "speed": ("rss_beyond_model_",),  # of one fresh process, whatever the rounds
+    "peers": (
+        *("cpu_", "start_wall_s"),  # many minutes a round: the page says that these are few
+        "rss_beyond_",  # of one fresh process, whatever the rounds
+    ),
+    "pocketsphinx": ("cpu_ms_per_s",),  # over whole sets
+}
+"""How figures begin, by file, that are shown although they were measured once or twice.
+
+A new one does not belong here: measure it again. One that was measured three times is taken out.
+"""
+_LEAST = 3
+# Times, memory, and ratios of them by the words of their names; sizes of files and audio are none.
+_COST = re.compile(r"_(s|ms|mb)(_|\b)|_over_|^ratio_|_gain\b|^cpu_|^rtf\b|_rtf\b")
+_NO_COST = re.compile(r"(file_mb|model_mb|audio_s)\b")
 _PLACEHOLDER = re.compile(r"\{([\w.-]+):([^:{}]+):([^{}]*)\}")
 _NAME = re.compile(r"(?P<key>.*?)(?:\.(?P<part>median|lowest|highest|n))?(?P<scale>[*/]\d+)?")
 
@@ -36,9 +57,50 @@ def rendered(template: str, results: Path = RESULTS) -> str:
         results: Folder of the JSON files.
 
     Raises:
-        BenchmarkError: If a file or a figure is not there, or is none that can be written so.
+        BenchmarkError: If a file or a figure is not there, or is none that can be written so, or is
+            a cost that was measured less than three times.
     """
+    measured = measured_few(template, results)
+    few = [(file, name, n) for file, name, n in measured if not name.startswith(FEW.get(file, ()))]
+    if few:
+        names = "; ".join(f"{file}.json: {name} (n {n})" for file, name, n in few)
+        commands = dict.fromkeys(again(file, results) for file, _, _ in few)
+        raise BenchmarkError(
+            f"costs of the README were measured less than {_LEAST} times: {names}; measure again "
+            f"with --rounds (and --starts, where there is one) {_LEAST} or more: "
+            f"{', '.join(commands)}"
+        )
     return _PLACEHOLDER.sub(lambda found: _filled(results, *found.groups()), template)
+
+
+def measured_few(template: str, results: Path = RESULTS) -> list[tuple[str, str, int]]:
+    """Find costs whose median a text shows, though they were measured once or twice.
+
+    Args:
+        template: As `measured.md`.
+        results: Folder of the JSON files; those that are not there are passed over.
+
+    Returns:
+        File, figure and n of each, those of `FEW` among them.
+    """
+    shown: dict[str, list[str]] = {}
+    for file, name, _ in _PLACEHOLDER.findall(template):
+        parts = _NAME.fullmatch(name)
+        if parts and (parts["part"] or "median") == "median" and _costs(parts["key"]):
+            shown.setdefault(file, []).append(parts["key"])
+    found = []
+    for file, names in shown.items():
+        figures = _read(results, file).get("figures", {})
+        measured = {name: figures[name]["n"] for name in names if figures.get(name)}
+        found += [(file, name, n) for name, n in measured.items() if n < _LEAST]
+    return found
+
+
+def again(file: str, results: Path = RESULTS) -> str:
+    """Return the command that measures a file's figures again, without its other options."""
+    benchmark = _read(results, file).get("benchmark", file)
+    command = {"cost": "speed"}.get(benchmark, benchmark)
+    return f"wav2edge bench {command} --json benchmarks/results/{file}.json"
 
 
 def updated(text: str, section: str) -> str:
@@ -76,6 +138,20 @@ def write(readme: Path = README, *, check: bool = False) -> bool:
     if new != text and not check:
         readme.write_text(new, encoding="utf-8")
     return new != text
+
+
+def _costs(name: str) -> bool:
+    """Tell a time, a memory or a ratio of such by its name."""
+    return _COST.search(name) is not None and _NO_COST.match(name) is None
+
+
+def _read(results: Path, file: str) -> dict[str, Any]:
+    """Read a result as it is; empty if it cannot be, which whoever fills it in tells."""
+    try:
+        found: dict[str, Any] = json.loads((results / f"{file}.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found
 
 
 def _filled(results: Path, file: str, name: str, spec: str) -> str:

@@ -5,19 +5,22 @@ while the cache is empty.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from .base_model import keep_bundle, write_checkpoint
 from .clips import find_clips
 from .conditions import Conditions, options_of
-from .cost import GAP_S, STREAM, HeardAudio, in_turn, offline_turn, stream_turn
-from .fits import line
+from .cost import GAP_S, STREAM, HeardAudio, Spent, in_turn, offline_turn, really, stream_turn
+from .fits import exponent
 from .latency import described
 from .result import Figure, Result, percentile, spread
 from .sessions import ONE_THREAD, Sessions
 
 Report = Callable[[str], None]
+BySize = Mapping[float, Sequence[Spent]]
+"""What each round took, by millions of parameters."""
 
 WHOLE_S = 10.0
 SIZES: dict[str, dict[str, Any]] = {
@@ -45,15 +48,23 @@ DEFINITIONS = {
     "weights_m": "parameters of the checkpoint, in millions",
     "file_mb": "the bundle's model and its weights, int8",
     "offline_cpu_ms_per_s": f"CPU time per second of audio, {WHOLE_S:g} s at once",
-    "stream_cpu_ms_per_s": "CPU time per second of audio of a stream, chunk and look-ahead 320 ms, "
-    "4 s left",
-    "growth_offline_ms_per_s": "CPU ms per second of audio that each million parameters adds, a "
-    "line through all rounds: median is the slope, lowest and highest its interval of 95 %",
-    "growth_stream_ms_per_s": "the same of the stream",
-    "r2": "share of the variance that the line explains",
-    "n": "rounds, each size in turn; the first round warms up; of growth: points",
+    "offline_wall_ms_per_s": "the same by the clock",
+    "stream_cpu_ms_per_s": "CPU time per second of audio of a stream, chunk, look-ahead and left "
+    "context as the conditions say",
+    "stream_wall_ms_per_s": "the same by the clock",
+    "offline_cpu_ms_per_million": "CPU ms per second of audio that each further million parameters "
+    f"adds from the smaller of two sizes to the larger, round by round; {WHOLE_S:g} s at once",
+    "stream_cpu_ms_per_million": "the same of the stream",
+    "growth_offline_exponent": "k in cost = c * parameters ** k, CPU time, one point a size, the "
+    "median of its rounds: median is k, lowest and highest its interval of 95 %, n sizes",
+    "growth_stream_exponent": "the same of the stream",
+    "r2": "share of the variance that the power law explains, of logarithms",
+    "n": "rounds, each size in turn, after one that warms up; of growth: sizes",
 }
-"""What each figure means; the size follows in its name."""
+"""What each figure means, by the beginning of its name; the size follows in it.
+
+`r2` is the end of a name: of the growth that the name begins with.
+"""
 
 
 def measure(
@@ -78,7 +89,11 @@ def measure(
     conditions = Conditions.now(
         recognizers["base"],
         threads=sessions.threads,
-        options={"stream": options_of(STREAM), "rounds": rounds, "sizes": list(SIZES)},
+        options={
+            "stream": options_of(really(recognizers["base"], STREAM)),
+            "rounds": rounds,
+            "sizes": list(SIZES),
+        },
         audio=described(clips, gap_s=GAP_S),
         libraries=("torch", "transformers", "onnx"),
     )
@@ -89,37 +104,52 @@ def measure(
         "stream": {weights_m[k]: stream_turn(one, heard) for k, one in recognizers.items()},
     }
     spent = in_turn(turns, rounds, report)
-    cpu_ms = {
-        way: {at: [1000 * cpu_s for cpu_s, _ in runs] for at, runs in several.items()}
-        for way, several in spent.items()
-    }
     figures: dict[str, Figure | None] = {}
     for name, recognizer in recognizers.items():
         facts = recognizer.bundle.manifest.files
         file_mb = sum(one.bytes for key, one in facts.items() if key.startswith("model.onnx")) / 1e6
         figures[f"weights_m {name}"] = spread([weights_m[name]])
         figures[f"file_mb {name}"] = spread([file_mb])
-        for way, several in cpu_ms.items():
-            figures[f"{way}_cpu_ms_per_s {name}"] = spread(several[weights_m[name]])
-    return Result(
-        "sizes", conditions.ended(), figures | grown(cpu_ms), DEFINITIONS, _series(cpu_ms)
-    )
+    named = {weights: name for name, weights in weights_m.items()}
+    for way, by_size in spent.items():
+        figures |= costs(way, by_size, named) | further(way, by_size, named) | grown(way, by_size)
+    return Result("sizes", conditions.ended(), figures, DEFINITIONS, _series(spent))
 
 
-def grown(cpu_ms: Mapping[str, Mapping[float, Sequence[float]]]) -> dict[str, Figure | None]:
-    """Fit the cost over millions of parameters, by way, through every round's point."""
-    figures: dict[str, Figure | None] = {}
-    for way, several in cpu_ms.items():
-        points = [(at, value) for at, values in several.items() for value in values]
-        found = line([at for at, _ in points], [value for _, value in points])
-        figures |= found.figures(way, "ms_per_s")
-    return figures
+def costs(way: str, spent: BySize, named: Mapping[float, str]) -> dict[str, Figure | None]:
+    """Return CPU and wall ms per second of audio of each size; `named` by parameters."""
+    return {
+        f"{way}_{clock}_ms_per_s {named[at]}": spread([1000 * one[i] for one in rounds])
+        for at, rounds in spent.items()
+        for i, clock in enumerate(("cpu", "wall"))
+    }
 
 
-def _series(cpu_ms: Mapping[str, Mapping[float, Sequence[float]]]) -> dict[str, list[float]]:
-    return {"weights_m": list(cpu_ms["offline"])} | {
-        f"{way} cpu": [percentile(values, 50) for values in several.values()]
-        for way, several in cpu_ms.items()
+def further(way: str, spent: BySize, named: Mapping[float, str]) -> dict[str, Figure | None]:
+    """Return what a further million parameters adds from each size to the next."""
+    found: dict[str, Figure | None] = {}
+    for (small, below), (large, above) in pairwise(sorted(spent.items())):
+        slopes = [
+            1000 * (more - less) / (large - small)
+            for (less, _), (more, _) in zip(below, above, strict=True)
+        ]
+        found[f"{way}_cpu_ms_per_million {named[small]} to {named[large]}"] = spread(slopes)
+    return found
+
+
+def grown(way: str, spent: BySize) -> dict[str, Figure | None]:
+    """Fit the power of the size that the cost grows as, through one median a size."""
+    medians = [percentile([cpu_s for cpu_s, _ in rounds], 50) for rounds in spent.values()]
+    return exponent(list(spent), medians).figures(way, "exponent")
+
+
+def _series(spent: Mapping[str, BySize]) -> dict[str, list[float]]:
+    return {"weights_m": list(spent["offline"])} | {
+        f"{way} {clock}": [
+            percentile([1000 * one[i] for one in rounds], 50) for rounds in by_size.values()
+        ]
+        for way, by_size in spent.items()
+        for i, clock in enumerate(("cpu", "wall"))
     }
 
 

@@ -74,10 +74,10 @@ def add_parsers(kinds: Kinds) -> None:
     one = kinds.add_parser(
         "batching",
         help="several streams in one run of the network, or in threads, against one by one",
-        description="1 to 16 streams of --model, in float32 or float16; or at base size and at "
-        "that of the embedded model, random weights in float32, which needs the extra `export` "
-        "while the cache is empty. Whole recordings as well: seconds of audio in a second, 1 to 16 "
-        "in one run.",
+        description="1 to 16 streams of --model; or at base size and at that of the embedded "
+        "model, random weights in float32, which needs the extra `export` while the cache is "
+        "empty. One by one, in two threads, and in one run, the last in float32 and float16 only. "
+        "Whole recordings as well: seconds of audio in a second, one by one, and 1 to 16 in a run.",
     )
     add_model(one, default="random weights at two sizes")
     add_sessions(one)

@@ -1,15 +1,22 @@
 """What a bundle costs and how that grows, on made-up times and on a bundle that costs nothing."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 pytest.importorskip("onnx", reason="the tiny model is built with onnx")
 
+from tiny_bundle import write_tiny_bundle
+
 from wav2edge.benchmarks import cost
+from wav2edge.benchmarks.clips import find_clips
+from wav2edge.benchmarks.cost_sections import cost_sections
 from wav2edge.benchmarks.result import Result
 from wav2edge.cli import main
+from wav2edge.runtime.acoustic import AcousticModel, StepRequest, StepResult
+from wav2edge.runtime.recognizer import load
 
 
 def test_the_first_round_warms_up_and_everybody_has_a_turn() -> None:
@@ -78,8 +85,57 @@ def test_speed_of_a_bundle(tiny_bundle: Path, tmp_path: Path) -> None:
     assert result.series["length at"] == [1.0, 3.0, 10.0]
     assert result.conditions.model["name"] == "tiny"
     assert any(name.startswith("operator_step_context") for name in result.figures)
-    suffixes = (*cost.DEFINITIONS, "growth_", "left_wall", "chunk_wall", "streams_wall")
-    assert all(name.startswith(suffixes) for name in result.figures)
+    undefined = [name for name in result.figures if not defined(name)]
+    assert undefined == []
+    step = result.figures["operator_step_context_rest_ms_per_s"]
+    assert step is not None
+    assert step.n == 10
+    assert step.lowest <= step.median <= step.highest
+
+
+def defined(name: str) -> bool:
+    """Whether a figure's name begins with a definition's; `r2` of a growth ends with it."""
+    known = tuple(one for one in cost.DEFINITIONS if one not in ("r2", "n"))
+    return name.startswith(known) or (name.startswith("growth_") and name.endswith("_r2"))
+
+
+def test_what_really_ran_is_measured_fitted_and_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Frames of 64 ms, steps of 2 ms each: chunks, turns and slopes are those of whole frames."""
+    bundle = write_tiny_bundle(tmp_path / "slow", sample_rate_hz=1250).folder
+    n_steps, stepped = [0], AcousticModel._stepped
+
+    def counted(self: AcousticModel, requests: Sequence[StepRequest]) -> list[StepResult]:
+        n_steps[0] += len(requests)
+        return stepped(self, requests)
+
+    monkeypatch.setattr(AcousticModel, "_stepped", counted)
+    clock = SimpleNamespace(process_time=lambda: 0.002 * n_steps[0], perf_counter=lambda: 0.0)
+    monkeypatch.setattr(cost, "time", clock)
+    options = cost.CostOptions(lambda _: load(bundle), rounds=1, longest_s=1.0)
+    result = cost.measure(load(bundle), find_clips([]), options)
+    assert result.series["chunk at"] == [128.0, 192.0, 320.0, 640.0, 1280.0]
+    assert result.series["left at"] == pytest.approx([1.024, 2.048, 4.032, 8.0, 16.0])
+    ran = {"chunk_ms": 320.0, "lookahead_ms": 320.0, "left_ms": 4032.0}
+    assert result.conditions.options["stream"] == ran
+    assert result.figures["chunk_cpu_ms_per_s 128"] is not None
+    for name, value in (("chunk_ms_per_step", 2.0), ("streams_ms_per_s", 2.0 / 0.32)):
+        found = result.figures[f"growth_{name}"]
+        assert found is not None
+        assert (found.median, found.lowest, found.highest) == pytest.approx((value,) * 3)
+    settings = cost_sections(result)[1]
+    assert "chunk 320 ms, look-ahead 320 ms and 4.032 s left" in settings.text
+    assert ["chunk, ms", "128", "15.62"] in settings.rows
+
+
+def test_a_turn_is_a_whole_number_of_its_own_chunks() -> None:
+    """About five seconds, whatever the chunk, and every chunk as long as the others."""
+    heard = cost.HeardAudio(find_clips([]), 16_000)
+    for chunk_ms in (90.0, 180.0, 330.0, 660.0, 1290.0, 60_000.0):
+        lengths = [len(chunk) for chunk in heard.chunks(chunk_ms)]
+        assert set(lengths) == {16 * chunk_ms}
+        assert len(lengths) == max(1, round(5120 / chunk_ms))
 
 
 def test_what_is_compared_takes_no_model(

@@ -38,6 +38,17 @@ def test_memory_that_grows_is_found() -> None:
     assert streaming.n == offline.n == 4  # shorter than a minute is warming up
 
 
+def test_rounds_are_no_points_of_their_own() -> None:
+    """Several rounds at each length are one point, their median: the interval stays as wide."""
+    once = {("streaming", one): [mb] for one, mb in ((60.0, 50.0), (300.0, 58.0), (600.0, 61.0))}
+    often = {key: [mb - 1, mb, mb + 1] * 3 for key, (mb,) in once.items()}
+    assert grown(often) == grown(once)
+    found = grown(often)["growth_streaming_mb_per_h"]
+    assert found is not None
+    assert found.n == 3
+    assert found.lowest < 0 < found.highest  # three lengths are too few to tell
+
+
 def test_a_fresh_process_tells_what_it_took(tiny_bundle: Path) -> None:
     """The parts of a start lie within its whole, and memory within what a process can hold."""
     recognizer, clips = load(tiny_bundle), find_clips([])

@@ -281,7 +281,7 @@ def test_float16_shares_runs_too(bundles: Callable[..., Bundle]) -> None:
 def test_the_benchmark_takes_a_bundle(
     bundles: Callable[..., Bundle], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """One that is named is measured instead, with the threads asked for; int8 is refused."""
+    """One that is named is measured instead, with the threads asked for."""
     monkeypatch.setattr(batching, "STREAMS", (2,))
     monkeypatch.setattr(batching, "RECORDINGS", (2,))
     monkeypatch.setattr(batching, "WHOLE_S", 1.0)
@@ -290,8 +290,36 @@ def test_the_benchmark_takes_a_bundle(
     assert result.conditions.threads == 2
     assert {name.split("_")[0] for name in result.figures} == {"model"}
     assert set(result.figures) == set(result.definitions)
-    with pytest.raises(BatchError, match="int8"):
-        batching.measure(tmp_path, model=str(bundles("odd", "int8-plain").folder), rounds=1)
+    assert "left_out" not in result.conditions.options
+
+
+def test_the_benchmark_times_threads_of_int8(
+    bundles: Callable[..., Bundle], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Streams that cannot share a run are measured one by one and in threads; the rest is None."""
+    monkeypatch.setattr(batching, "STREAMS", (1, 2))
+    monkeypatch.setattr(batching, "RECORDINGS", (2,))
+    monkeypatch.setattr(batching, "WHOLE_S", 1.0)
+    named = str(bundles("odd", "int8-plain").folder)
+    result = batching.measure(tmp_path, model=named, rounds=3)
+    missing = {name for name, figure in result.figures.items() if figure is None}
+    assert missing == {
+        "model_2_whole_together_audio_s_per_s",
+        "model_2_whole_gain",
+        *(f"model_{n}_together_{what}" for n in (1, 2) for what in ("cpu_ms", "step_ms", "gain")),
+    }
+    assert "int8" in result.conditions.options["left_out"]["together"]
+    alone, threads, gain = (
+        result.figures[f"model_2_{what}"]
+        for what in ("alone_step_ms", "threads_step_ms", "threads_gain")
+    )
+    assert alone is not None
+    assert threads is not None
+    assert gain is not None
+    assert alone.n == threads.n == gain.n == 3
+    assert alone.lowest / threads.highest <= gain.median <= alone.highest / threads.lowest
+    assert set(result.figures) == set(result.definitions)
+    assert Result.from_json(result.to_json()).figures.keys() == result.figures.keys()
 
 
 def test_the_benchmark_times_every_way(
