@@ -104,7 +104,7 @@ training-voices: $(TEST)/installed
 
 # The embedded model from nothing: voices, corpus, training, bundle, language model. It goes on where it
 # was stopped; HOURS of audio heard, at a hundred times real time on two cores, some ten hours of corpus before.
-HOURS ?= 450
+HOURS ?= 600
 SMALL := .training/wav2edge-small-en
 train-embedded: $(TEST)/installed training-voices
 	$(TEST)/bin/wav2edge train embedded --data "$(DATA)" --out .training --hours-heard $(HOURS)
