@@ -32,7 +32,7 @@ FEW = {
     "window": ("session_later_over_first",),  # two quarters of an hour, 90 spans each
     "speed": ("rss_beyond_model_",),  # of one fresh process, whatever the rounds
     "peers": (
-        *("cpu_", "start_wall_s"),  # many minutes a round: the page says that these are few
+        *("cpu_", "start_"),  # many minutes a round: the page says that these are few
         "rss_beyond_",  # of one fresh process, whatever the rounds
     ),
     "pocketsphinx": ("cpu_ms_per_s",),  # over whole sets

@@ -13,7 +13,9 @@ from wav2edge.runtime.bundle import WEIGHTS
 from wav2edge.runtime.recognizer import EMBEDDED
 
 OTHER_MODELS = {
+    "adaptation": "the checkpoint of an earlier version, as the text says",
     "batching": "random weights at two sizes",
+    "decoder": "made-up log-probs, of the model's alphabet alone",
     "peers": "random weights at base size",
     "peers-start": "random weights at base size",
     "pretraining": "a tiny model, trained for the comparison",
