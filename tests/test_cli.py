@@ -152,7 +152,9 @@ def start(
 ) -> "subprocess.Popen[str]":
     """Start a process whose command `act` runs the Python source `action`."""
     code = (
-        "import sys, time\n"
+        "import signal, sys, time\n"
+        # Under `nohup`, or behind a shell's `&`, SIGINT is ignored, and children inherit that.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from wav2edge import cli\n"
         "from wav2edge.runtime import commands\n"
         f"def run(_):\n    {action}\n    return 0\n"
