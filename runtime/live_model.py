@@ -116,8 +116,7 @@ class LiveModel:
         self.model_sha256 = hashlib.sha256(identity.encode()).hexdigest()
         """Of what the bundle's files contain, wherever they lie."""
         self._hop_s = geometry.duration_ms(1) / 1000
-        n_margin = acoustic.bundle.manifest.margin_frames * geometry.hop
-        self._margin = np.zeros(n_margin, np.float32)
+        self._margin = np.zeros(acoustic.bundle.manifest.margin_samples, np.float32)
 
     def start(self) -> LiveState:
         """Return the state before the first sample."""

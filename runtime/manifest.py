@@ -108,6 +108,11 @@ class Manifest:
     language_model: LanguageModelFacts | None = None
     """None: the bundle has none, and is decoded greedily unless one is named."""
 
+    @property
+    def margin_samples(self) -> int:
+        """Samples of the silence that `margin_frames` asks for."""
+        return self.margin_frames * self.hop_samples
+
     @classmethod
     def from_json(cls, text: bytes, *, source: str) -> Self:
         """Read a manifest, and check that its facts can be.

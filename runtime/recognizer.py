@@ -121,8 +121,7 @@ class Recognizer:
     @property
     def margin(self) -> Samples:
         """The silence that the model hears behind a recording, float32 `[n]`; mostly none."""
-        n_samples = self.bundle.manifest.margin_frames * self._model.geometry.hop
-        return np.zeros(n_samples, np.float32)
+        return np.zeros(self.bundle.manifest.margin_samples, np.float32)
 
     def transcribe(
         self,

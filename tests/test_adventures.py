@@ -11,7 +11,7 @@ import soundfile
 
 pytest.importorskip("torch", reason="training needs torch")
 
-from wav2edge.training.adventures import spoken_lines
+from wav2edge.training.adventures import left_out, spoken_lines
 from wav2edge.training.voices import RATE_HZ
 
 _UNPACK = """#!/bin/sh
@@ -105,8 +105,11 @@ def test_without_the_unpacking_program_one_game_is_left(
     """Nothing else is lost."""
     monkeypatch.setenv("PATH", str(packages))
     assert len(list(spoken_lines(packages))) == 2
+    assert list(left_out(packages)) == ["Beneath a Steel Sky"]
+    assert "`ancient`" in left_out(packages)["Beneath a Steel Sky"]
 
 
 def test_without_games_there_are_no_lines(tmp_path: Path) -> None:
     """A folder of other packages is no error."""
     assert list(spoken_lines(tmp_path)) == []
+    assert len(left_out(tmp_path)) == 2

@@ -160,12 +160,11 @@ def test_games_are_heard_on_from_where_a_kill_left_them(
     monkeypatch.setattr(corpus, "texts_of", lambda _: None)
     monkeypatch.setattr(corpus, "_AT_ONCE", 4)
     monkeypatch.setattr(recordings, "spoken_lines", lines)
-    (tmp_path / "usr").mkdir()
-    monkeypatch.setattr(recordings, "prompts", lambda _: iter(()))
+    told: list[str] = []
 
     def prepared() -> corpus.Corpus:
         return corpus.prepare(
-            unlabelled, tmp_path / "corpus", 1, lambda _: None, {}, packages=tmp_path
+            unlabelled, tmp_path / "corpus", 1, told.append, {}, packages=tmp_path
         )
 
     with pytest.raises(KeyboardInterrupt):
@@ -176,6 +175,8 @@ def test_games_are_heard_on_from_where_a_kill_left_them(
     assert n_heard == n_lines + 1 + 2  # the kill, and the two lines that were not saved yet
     for line, row in enumerate(rows):
         np.testing.assert_allclose(opened.audio(row), line / n_lines, atol=1e-3)
+    for missing in ("no telephone prompts", "no letters", "Amazon Queen is left", "Sky is left"):
+        assert any(missing in line for line in told)
 
 
 def test_what_is_left_out_is_told(

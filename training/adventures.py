@@ -24,8 +24,11 @@ from wav2edge.runtime.audio import Resampler
 from .voices import RATE_HZ
 
 Samples = npt.NDArray[np.float32]
-_QUEEN = "usr/share/scummvm/flight-of-the-amazon-queen/queen.1c"
-_SKY = "usr/share/scummvm/beneath-a-steel-sky/sky.dsk"
+_PACKED_GAME = "Beneath a Steel Sky"
+_GAMES = {
+    "Flight of the Amazon Queen": "usr/share/scummvm/flight-of-the-amazon-queen/queen.1c",
+    _PACKED_GAME: "usr/share/scummvm/beneath-a-steel-sky/sky.dsk",
+}
 _ENTRY = struct.Struct(">12sBII")  # name, disk, offset, bytes
 _SKY_HZ = 11_025
 _FIRST_SPEECH, _END_OF_SPEECH = 50_000, 60_000  # numbers of the files of "Beneath a Steel Sky"
@@ -33,18 +36,32 @@ _HEADER_BYTES = 22  # before what is packed
 _PACKED = b"RNC\x01"
 
 
+def left_out(packages: Path) -> dict[str, str]:
+    """Return the games whose lines cannot be had, and why."""
+    reasons = {}
+    for game, path in _GAMES.items():
+        if not (packages / path).is_file():
+            reasons[game] = "its package is not there: `make training-voices` fetches it"
+        elif game == _PACKED_GAME and not shutil.which("ancient"):
+            reasons[game] = "Debian's program `ancient`, which unpacks it, is not installed"
+    return reasons
+
+
 def spoken_lines(packages: Path, after: str = "") -> Iterator[tuple[str, Samples]]:
     """Yield game and line as a name, and float32 `[n_samples]` in [-1, 1] at 16 kHz.
 
     Args:
         packages: Where Debian's packages `flight-of-the-amazon-queen` and `beneath-a-steel-sky`
-            were unpacked; a game that is not there is left out, and so is the second without the
-            program `ancient`, which unpacks its lines.
+            were unpacked; what `left_out` names is passed over.
         after: Name of a line: only those after it are yielded.
     """
-    lines: Iterator[tuple[str, bytes]] = chain(
-        _lines_of_queen(packages / _QUEEN), _lines_of_sky(packages / _SKY)
+    missing = left_out(packages)
+    there = (
+        (_lines_of_sky if game == _PACKED_GAME else _lines_of_queen)(packages / path)
+        for game, path in _GAMES.items()
+        if game not in missing
     )
+    lines: Iterator[tuple[str, bytes]] = chain.from_iterable(there)
     if after:
         lines = dropwhile(lambda line: line[0] != after, lines)
         next(lines, None)
@@ -54,8 +71,6 @@ def spoken_lines(packages: Path, after: str = "") -> Iterator[tuple[str, Samples
 
 def _lines_of_queen(path: Path) -> Iterator[tuple[str, bytes]]:
     """MP3 files behind a directory: 15 bytes, the last two of them the number of entries."""
-    if not path.is_file():
-        return
     archive = path.read_bytes()
     (n_entries,) = struct.unpack(">H", archive[13:15])
     for entry in range(n_entries):
@@ -71,8 +86,6 @@ def _lines_of_sky(path: Path) -> Iterator[tuple[str, bytes]]:
     The places are 24 bits, of which the highest says that the others count blocks of 16 bytes; the
     highest two of the sizes are flags.
     """
-    if not path.is_file() or not shutil.which("ancient"):
-        return
     disk, directory = path.read_bytes(), path.with_suffix(".dnr").read_bytes()
     for at in range(4, 4 + 8 * int.from_bytes(directory[:4], "little"), 8):
         number, place, size = (

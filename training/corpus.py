@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import recordings
+from .adventures import left_out
 from .recordings import Spoken
 from .sentences import SentenceBank, Texts, normalize_text, with_pauses
 from .teacher import Teacher
@@ -115,8 +116,12 @@ def prepare(
         report("no prompts, letters and games: `make training-voices` fetches them")
         packages = None
     else:
-        _add_once(cache, "prompt", recordings.prompts(packages))
-        _add_once(cache, "symbol", recordings.letters(packages), by="klettres")
+        for what, kind, by, spoken in (
+            ("telephone prompts", "prompt", "", recordings.prompts(packages)),
+            ("letters", "symbol", "klettres", recordings.letters(packages)),
+        ):
+            if not _add_once(cache, kind, spoken, by):
+                report(f"no {what}: `make training-voices` fetches them")
     _add_heard(cache, data, packages, report)
     texts = texts_of(data)
     for program, wanted_h in hours.items():
@@ -180,16 +185,23 @@ def _add_heard(
         return
     _add_once(cache, "heard", recordings.heard(data, teacher, report))
     if packages is not None:  # half an hour of a core: what was heard is saved on the way
+        for game, why in left_out(packages).items():
+            report(f"{game} is left out: {why}")
         last = next((row.speaker for row in reversed(cache.rows) if row.kind == "acted"), "")
         lines = recordings.acted(packages, teacher, report, last)
         while some := tuple(islice(lines, _AT_ONCE)):
             cache.extend(some)
 
 
-def _add_once(cache: _Cache, kind: str, spoken: Iterable[Spoken], by: str = "") -> None:
-    """Add recordings of a kind, where none by that speaker is there yet."""
-    if not any(row.kind == kind and row.speaker.startswith(by) for row in cache.rows):
+def _add_once(cache: _Cache, kind: str, spoken: Iterable[Spoken], by: str = "") -> bool:
+    """Add recordings of a kind, where none by that speaker is there yet; tell whether some are."""
+
+    def are_there() -> bool:
+        return any(row.kind == kind and row.speaker.startswith(by) for row in cache.rows)
+
+    if not are_there():
         cache.extend(spoken)
+    return are_there()
 
 
 def _speak_hours(cache: _Cache, texts: Texts, program: str, wanted_h: float, seed: int) -> None:

@@ -140,8 +140,11 @@ def prompts(packages: Path) -> Iterator[Spoken]:
 
     Args:
         packages: Where Debian's packages `asterisk-core-sounds-en` and
-            `asterisk-core-sounds-en-wav` were unpacked (Allison Smith; CC BY-SA 3.0).
+            `asterisk-core-sounds-en-wav` were unpacked (Allison Smith; CC BY-SA 3.0); without them
+            there are none.
     """
+    if not (packages / _PROMPT_TEXTS).is_file():
+        return
     with gzip.open(packages / _PROMPT_TEXTS, "rt", encoding="utf-8") as file:
         texts = dict(line.strip().split(": ", 1) for line in file if ": " in line)
     for name, written in texts.items():
