@@ -196,6 +196,16 @@ def test_another_run_is_refused(tmp_path: Path) -> None:
         trainer(tmp_path / "photos")
 
 
+def test_two_runs_at_once_are_refused(tmp_path: Path) -> None:
+    """A second process in the same folder would write over the first one's state."""
+    pytest.importorskip("fcntl", reason="Windows lets two runs write to one folder")
+    run = trainer(tmp_path / "run", steps=1)
+    other = Output(tmp_path / "run", tmp_path / "run" / "training")
+    with other.held(), pytest.raises(OtherRunError, match="another process trains"):
+        run.run()
+    run.run()
+
+
 def test_a_broken_state_is_told(tmp_path: Path) -> None:
     """A state that cannot be read is an error that says what to do."""
     trainer(tmp_path / "run", steps=1).run()

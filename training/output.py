@@ -1,7 +1,8 @@
 """What a run leaves behind: its state, its settings, and the checkpoint that it makes."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,11 @@ from typing import Any
 import torch
 
 from .errors import OtherRunError, TrainingStateError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,27 @@ class Output:
         elif folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
             raise OtherRunError(f"{folder} is there and holds no run: choose a new or empty folder")
         return output
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Begin, and keep other processes of this machine out of the folder meanwhile.
+
+        Two runs would each write over the other's state. Windows lets them.
+
+        Raises:
+            OtherRunError: Another process trains here now.
+        """
+        self.begin()
+        with (self.run / "lock").open("w") as lock:
+            if fcntl is not None:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    raise OtherRunError(
+                        f"another process trains in {self.run} now: wait for it, stop it, or "
+                        "choose a new folder"
+                    ) from None
+            yield
 
     def begin(self) -> None:
         """Make the folder of the run, and note the settings."""

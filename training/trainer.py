@@ -12,6 +12,7 @@ import math
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -112,11 +113,14 @@ class Trainer:
 
         Raises:
             TrainingStopped: By Ctrl-C or SIGTERM, after the state was saved.
+            OtherRunError: Another process trains in this folder.
             DivergedError: The loss is no number any more.
             OSError: A file cannot be written.
         """
-        if self._ranks.first:
-            self._output.begin()
+        with self._output.held() if self._ranks.first else nullcontext():
+            self._run()
+
+    def _run(self) -> None:
         log = RunLog(self._output.run) if self._ranks.first else None
         try:
             with stop_asked() as asked:
