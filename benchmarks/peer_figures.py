@@ -115,10 +115,16 @@ def merged(
         series.setdefault(name, values)
     return series, {
         "peers": versions | measured.versions,
-        "failed": reasons | measured.reasons,
+        "failed": _still_failing(reasons, measured) | measured.reasons,
         "models": list(dict.fromkeys([*old.get("models", ()), *models])),
         "earlier": [] if before is None else _runs(before.conditions),
     }
+
+
+def _still_failing(reasons: Mapping[str, str], measured: Measured) -> dict[str, str]:
+    """Return who failed earlier and was not measured now."""
+    well = {" ".join(name.split()[1:]) for name in measured.series}
+    return {one: reason for one, reason in reasons.items() if one not in well}
 
 
 def _runs(conditions: Conditions) -> list[dict[str, Any]]:

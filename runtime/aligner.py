@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import TYPE_CHECKING, SupportsIndex
 
 import numpy as np
@@ -62,7 +63,8 @@ class Aligner:
         script = Script.of(text, alphabet)
         rate_hz = self._bundle.manifest.sample_rate_hz
         with Audio(audio, sample_rate=sample_rate, to_hz=rate_hz) as source:
-            blocks = until_failure(source.blocks(), failures)
+            margin = np.zeros(self._bundle.manifest.margin_samples, np.float32)
+            blocks = chain(until_failure(source.blocks(), failures), [margin])
 
             def heard() -> Iterator[Frames]:
                 for piece in self._model.log_probs(blocks):

@@ -77,6 +77,11 @@ def test_what_is_cut_tight_is_heard(bare: Recognizer, within: Recognizer) -> Non
     assert transcript.text == "BAD"
     assert transcript.words[0].start_s >= 0
     assert transcript.words[0].end_s <= transcript.duration_s == len(tight) / RATE_HZ
+    alignment = within.align(tight, "BAD", RATE_HZ)
+    assert alignment.log_ratio > bare.align(tight, "BAD", RATE_HZ).log_ratio + 1
+    assert [word.text for word in alignment.words] == ["BAD"]
+    assert alignment.duration_s == len(tight) / RATE_HZ
+    assert 0 < (alignment.words[0].end_s or 0) <= alignment.duration_s
     stream = within.stream(StreamOptions(20, 20, 500), endpoint=QUICK)
     [final] = [one for one in stream.push(tight) + stream.finish() if isinstance(one, Final)]
     assert final.text == "BAD"

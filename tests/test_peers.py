@@ -327,10 +327,11 @@ def test_verdicts_leave_out_who_says_something_else() -> None:
 
 
 def test_rounds_are_added_to_a_result_of_the_same_conditions() -> None:
-    """Series grow, sizes stay, reasons and versions are kept; another machine is refused."""
+    """Series grow, sizes stay, reasons of who still fails are kept; other machines are refused."""
     before = result(
         {"cpu_10s base x": [1.0, 2.0], "file_mb base x": [7.0], "rss_3s_mb base x": [8.0]},
         base_y="gone",
+        base_x="was away",
     )
     before.conditions.options["peers"] = {"x": {"numpy": "2"}}
     before.conditions.options.update(rounds=2, starts=1, stream={"chunk_ms": 320})
