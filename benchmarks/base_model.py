@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .result import BenchmarkError
+
 if TYPE_CHECKING:
     import onnx
 
@@ -109,6 +111,28 @@ def _exporter_hash() -> str:
     for path in sorted(_EXPORTER.glob("*.py")):
         found.update(path.read_bytes())
     return found.hexdigest()
+
+
+def fingerprint(checkpoint: Path) -> str:
+    """Return twelve hex digits of all that a checkpoint's files hold.
+
+    What is made of a checkpoint lies in folders of that name: the next one of the same name is
+    another.
+
+    Raises:
+        BenchmarkError: There is no checkpoint.
+    """
+    if not (checkpoint / "config.json").is_file():
+        raise BenchmarkError(
+            f"{checkpoint} has no config.json: expected a checkpoint's folder in the layout of "
+            "transformers"
+        )
+    found = hashlib.sha256()
+    for path in sorted(one for one in checkpoint.iterdir() if one.is_file()):
+        found.update(path.name.encode())
+        with path.open("rb") as file:
+            found.update(hashlib.file_digest(file, "sha256").digest())
+    return found.hexdigest()[:12]
 
 
 def write_checkpoint(folder: Path, **sizes: Any) -> None:  # noqa: ANN401  (as the config's)

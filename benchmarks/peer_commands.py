@@ -80,15 +80,17 @@ def _peers(arguments: argparse.Namespace) -> int:
 
 def _models(arguments: argparse.Namespace) -> "dict[str, BaseModel]":
     """Return the forms of wav2vec2-base, and of the checkpoint that was named."""
-    from .base_model import base_model, exported
+    from .base_model import base_model, exported, fingerprint
     from .command_line import progress
     from .peers import BASE
 
+    chosen = arguments.checkpoint
+    made_of = "" if chosen is None else fingerprint(chosen)  # a wrong path is told at once
     models = {BASE: base_model(arguments.cache, progress)}
-    if arguments.checkpoint is not None:
-        name = arguments.checkpoint.resolve().name.replace(" ", "-")
-        folder = arguments.cache / "peers" / f"forms-{name}"
-        models[name] = exported(arguments.checkpoint, folder, progress)
+    if chosen is not None:
+        name = chosen.resolve().name.replace(" ", "-")
+        folder = arguments.cache / "peers" / f"forms-{name}-{made_of}"
+        models[name] = exported(chosen, folder, progress)
     return models
 
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from wav2edge.runtime.bundle import Bundle
 from wav2edge.runtime.recognizer import load
 
-from .base_model import BaseModel
+from .base_model import BaseModel, fingerprint
 from .clips import Clip, find_clips, looped
 from .conditions import Conditions, options_of
 from .operators import operator_times
@@ -115,7 +115,8 @@ def measure(
             if options.only not in (None, model):
                 continue
             field = Field(model, measured, report)
-            _sit_down(field, PeerModels(files, cache / f"models-{model}", report), cache, options)
+            made = cache / f"models-{model}-{fingerprint(files.checkpoint)}"
+            _sit_down(field, PeerModels(files, made, report), cache, options)
             if "start" in options.parts:
                 _starts(field, folder, options)
             if set(options.parts) - {"start"}:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from wav2edge.benchmarks import peers
+from wav2edge.benchmarks.base_model import fingerprint
 from wav2edge.benchmarks.conditions import Conditions
 from wav2edge.benchmarks.environments import environment, run
 from wav2edge.benchmarks.peer_commands import _clips
@@ -29,6 +30,7 @@ from wav2edge.benchmarks.peer_process import PeerError, PeerProcess
 from wav2edge.benchmarks.peer_section import section
 from wav2edge.benchmarks.peers import BASE, PeersOptions
 from wav2edge.benchmarks.result import BenchmarkError, Result
+from wav2edge.cli import main
 
 PYTHON = Path(sys.executable)
 JOB = {
@@ -409,3 +411,24 @@ def test_unknown_names_are_refused(wrong: dict[str, tuple[str, ...]]) -> None:
     """A typing error is told before minutes are spent."""
     with pytest.raises(BenchmarkError, match="expected"):
         PeersOptions(**wrong)  # type: ignore[arg-type]
+
+
+def test_another_checkpoint_of_the_same_name_is_another(tmp_path: Path) -> None:
+    """What was made of the old one is not taken for what is made of the new one."""
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "model.safetensors").write_bytes(b"old")
+    old = fingerprint(tmp_path)
+    assert fingerprint(tmp_path) == old
+    (tmp_path / "model.safetensors").write_bytes(b"new")
+    assert fingerprint(tmp_path) != old
+
+
+def test_a_wrong_checkpoint_is_told_at_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before minutes are spent on the model of base size."""
+    cache = tmp_path / "cache"
+    asked = ["--checkpoint", str(tmp_path / "nowhere"), "--cache", str(cache)]
+    assert main(["bench", "peers", *asked]) != 0
+    assert "expected a checkpoint's folder" in capsys.readouterr().err
+    assert not cache.exists()

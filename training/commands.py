@@ -1,4 +1,4 @@
-"""The commands `wav2edge train finetune|pretrain|adapt|evaluate`; torch is imported when one runs.
+"""The commands below `wav2edge train`; torch is imported when one runs.
 
 Several processes learn together when `torchrun` starts them:
 `torchrun --nproc-per-node 2 -m wav2edge train finetune ...`.
@@ -22,7 +22,7 @@ def add_parsers(subparsers: "argparse._SubParsersAction[Any]") -> None:
     """Add `train` to the command line."""
     parser = subparsers.add_parser(
         "train",
-        help="train a model: pretrain, finetune, adapt to streaming, evaluate",
+        help="train a model: pretrain, finetune, adapt to streaming, average, evaluate",
         description="Train a Wav2Vec 2.0 from your own recordings. A run that was stopped goes on "
         "when the same command is given again.",
     )
@@ -30,6 +30,7 @@ def add_parsers(subparsers: "argparse._SubParsersAction[Any]") -> None:
     _add_finetune(kinds)
     _add_pretrain(kinds)
     _add_adapt(kinds)
+    _add_average(kinds)
     _add_evaluate(kinds)
     _add_embedded(kinds)
 
@@ -105,6 +106,26 @@ def _add_adapt(kinds: "argparse._SubParsersAction[Any]") -> None:
     _add_augmentation(parser, "none")
     _add_run(parser, rate=1e-4)
     parser.set_defaults(run=partial(_train, "adapt"))
+
+
+def _add_average(kinds: "argparse._SubParsersAction[Any]") -> None:
+    parser = kinds.add_parser(
+        "average",
+        help="the mean of checkpoints of one run",
+        description="Average the weights of checkpoints that one run passed where its rate had "
+        "fallen, or of runs from one start: the mean often errs less than each.",
+    )
+    parser.add_argument("checkpoints", type=Path, nargs="+", metavar="CHECKPOINT", help="folders")
+    parser.add_argument(
+        "-o", "--out", type=Path, required=True, metavar="DIR", help="folder of the mean"
+    )
+    parser.add_argument(
+        "--shares",
+        type=_numbers,
+        metavar="N,N",
+        help="how much each counts; default: all the same",
+    )
+    parser.set_defaults(run=_average)
 
 
 def _add_evaluate(kinds: "argparse._SubParsersAction[Any]") -> None:
@@ -279,6 +300,14 @@ def _train(kind: str, arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _average(arguments: argparse.Namespace) -> int:
+    from .averaging import average
+
+    average(arguments.checkpoints, arguments.out, arguments.shares)
+    print(f"{arguments.out}: the mean of {len(arguments.checkpoints)} checkpoints")
+    return 0
+
+
 def _evaluate(arguments: argparse.Namespace) -> int:
     from .evaluate import as_json, evaluate, open_model, sets_of, table
     from .manifest import read_rows
@@ -291,6 +320,13 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         arguments.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     print("\n".join(table(found)))
     return 0
+
+
+def _numbers(text: str) -> list[float]:
+    try:
+        return [float(one) for one in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not numbers with commas") from None
 
 
 def _share(text: str) -> float:
