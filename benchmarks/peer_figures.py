@@ -55,8 +55,8 @@ DEFINITIONS = {
     "profile of ONNX Runtime or OpenVINO",
     "over_ours": "how many times ours (" + OURS + ") it is, round by round; n 1: by the medians, "
     "where rounds were measured in groups",
-    "n": "fresh processes or rounds, everybody in turn, after a start and "
-    f"{WARM_UP_ROUNDS} rounds of each length that are not counted",
+    "n": "fresh processes, each right after one that is not counted, or rounds, everybody in turn, "
+    f"after {WARM_UP_ROUNDS} of each length that are not counted",
 }
 """What each figure means, by its first word; the others are the model and the contender."""
 

@@ -146,21 +146,30 @@ def _sit_down(field: Field, models: PeerModels, cache: Path, options: PeersOptio
 
 
 def _starts(field: Field, folder: Path, options: PeersOptions) -> None:
-    """Fresh processes: time, CPU and memory; the first round fills the caches of the disk."""
-    audio = speech(folder, FIRST_S)
-    for i in range(options.starts + 1):
+    """Fresh processes: time, CPU and memory.
+
+    Each comes right after one that is not counted, so that everybody's files are in memory. Without
+    it the first of an environment's models pays for all: some kernels soon drop what lies idle.
+    """
+    audio, longest = speech(folder, FIRST_S), speech(folder, LONGEST_S)
+    for i in range(1, options.starts + 1):
         for name, seat in list(field.seats.items()):
-            with field.trying(name, f"start {i} of {options.starts}"), seat.started(folder) as peer:
-                answer = peer.ask("whole", audio)
-                if not i:
+            with field.trying(name, f"start {i} of {options.starts}"):
+                with seat.started(folder) as peer:
+                    peer.ask("whole", audio)
                     field.measured.versions[seat.peer] = peer.versions()
-                    continue
-                field.note("start_wall_s", name, answer.since_start_wall_s)
-                field.note("start_cpu_s", name, answer.since_start_cpu_s)
-                field.note("rss_3s_mb", name, answer.peak_rss_mb)
-                field.note("rss_beyond_3s_mb", name, answer.peak_rss_mb - seat.size_mb)
-                longest = peer.ask("whole", speech(folder, LONGEST_S)).peak_rss_mb
-                field.note("rss_beyond_30s_mb", name, longest - seat.size_mb)
+                with seat.started(folder) as peer:
+                    _start(field, name, peer, audio, longest)
+
+
+def _start(field: Field, name: str, peer: PeerProcess, first: Path, longest: Path) -> None:
+    seat, answer = field.seats[name], peer.ask("whole", first)
+    field.note("start_wall_s", name, answer.since_start_wall_s)
+    field.note("start_cpu_s", name, answer.since_start_cpu_s)
+    field.note("rss_3s_mb", name, answer.peak_rss_mb)
+    field.note("rss_beyond_3s_mb", name, answer.peak_rss_mb - seat.size_mb)
+    peak_rss_mb = peer.ask("whole", longest).peak_rss_mb
+    field.note("rss_beyond_30s_mb", name, peak_rss_mb - seat.size_mb)
 
 
 def _alive(field: Field, folder: Path, options: PeersOptions, clips: Sequence[Clip]) -> None:
