@@ -31,10 +31,6 @@ FEW = {
     "soak": ("rss_slope_mb_per_h",),  # one line through an hour, its error beside it
     "window": ("session_later_over_first",),  # two quarters of an hour, 90 spans each
     "speed": ("rss_beyond_model_",),  # of one fresh process, whatever the rounds
-    "peers": (
-        *("cpu_", "start_"),  # many minutes a round: the page says that these are few
-        "rss_beyond_",  # of one fresh process, whatever the rounds
-    ),
     "pocketsphinx": ("cpu_ms_per_s",),  # over whole sets
 }
 """How figures begin, by file, that are shown although they were measured once or twice.

@@ -17,7 +17,6 @@ OTHER_MODELS = {
     "batching": "random weights at two sizes",
     "decoder": "made-up log-probs, of the model's alphabet alone",
     "peers": "random weights at base size",
-    "peers-start": "random weights at base size",
     "pretraining": "a tiny model, trained for the comparison",
     "sizes": "random weights at three sizes",
     "speed": "random weights at base size",
