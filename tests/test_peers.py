@@ -10,11 +10,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from wav2edge.benchmarks import peers
-from wav2edge.benchmarks.base_model import fingerprint
+from wav2edge.benchmarks import base_model, peers
 from wav2edge.benchmarks.conditions import Conditions
 from wav2edge.benchmarks.environments import environment, run
-from wav2edge.benchmarks.peer_commands import _clips
+from wav2edge.benchmarks.peer_commands import _clips, _models
 from wav2edge.benchmarks.peer_contenders import CONTENDERS, OURS, Contender
 from wav2edge.benchmarks.peer_field import Field, Measured, Seat, key
 from wav2edge.benchmarks.peer_figures import (
@@ -147,11 +146,14 @@ def test_who_fails_leaves_the_field_with_the_reason(tmp_path: Path) -> None:
     """The others are measured to the end: starts, costs, live audio, texts."""
     measured = Measured()
     field = Field("small", measured, lambda _: None)
+    tells = "open(__file__ + '.starts', 'a').write('x')\n" + GOOD
     field.seats = {name: seat(tmp_path, name, source) for name, source in (
-        ("transformers", GOOD), (OURS, GOOD), ("onnxruntime-int8", CRASHES),
+        ("transformers", tells), (OURS, GOOD), ("onnxruntime-int8", CRASHES),
     )}  # fmt: skip
     options = PeersOptions(starts=2, rounds=3, lengths_s=(0.5,))
     peers._starts(field, tmp_path, options)
+    starts = (tmp_path / "peer_transformers.py.starts").read_text()
+    assert len(starts) == 2 * options.starts, "each counted start comes after one that is not"
     clip = SimpleNamespace(samples=lambda rate_hz: np.zeros(rate_hz // 10, np.float32))
     peers._alive(field, tmp_path, options, [clip, clip])  # type: ignore[list-item]
     assert list(measured.reasons) == ["small onnxruntime-int8"]
@@ -413,14 +415,18 @@ def test_unknown_names_are_refused(wrong: dict[str, tuple[str, ...]]) -> None:
         PeersOptions(**wrong)  # type: ignore[arg-type]
 
 
-def test_another_checkpoint_of_the_same_name_is_another(tmp_path: Path) -> None:
+def test_another_checkpoint_of_the_same_name_is_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What was made of the old one is not taken for what is made of the new one."""
+    made: list[Path] = []
+    monkeypatch.setattr(base_model, "base_model", lambda *_: None)
+    monkeypatch.setattr(base_model, "exported", lambda _, folder, __: made.append(folder))
     (tmp_path / "config.json").write_text("{}")
-    (tmp_path / "model.safetensors").write_bytes(b"old")
-    old = fingerprint(tmp_path)
-    assert fingerprint(tmp_path) == old
-    (tmp_path / "model.safetensors").write_bytes(b"new")
-    assert fingerprint(tmp_path) != old
+    for weights in (b"old", b"old", b"new"):
+        (tmp_path / "model.safetensors").write_bytes(weights)
+        _models(argparse.Namespace(checkpoint=tmp_path, cache=tmp_path / "cache"))
+    assert made[0] == made[1] != made[2]
 
 
 def test_a_wrong_checkpoint_is_told_at_once(

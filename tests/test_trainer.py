@@ -203,6 +203,8 @@ def test_two_runs_at_once_are_refused(tmp_path: Path) -> None:
     other = Output(tmp_path / "run", tmp_path / "run" / "training")
     with other.held(), pytest.raises(OtherRunError, match="another process trains"):
         run.run()
+    assert json.loads((other.run / "settings.json").read_text()) == {}, "the second one wrote"
+    (other.run / "settings.json").unlink()
     run.run()
 
 

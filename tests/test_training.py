@@ -47,6 +47,15 @@ FEW_H = {"flite": 0.01}
 OLD_STATE = ("model", "average", "optimizer", "step", "audio_s", "trained_s")
 
 
+@pytest.mark.parametrize(("share", "whole"), [(0.1, 0.5), (0.9, 0.25)])
+def test_most_batches_come_in_chunks_at_last(share: float, whole: float) -> None:
+    """Half of them see everything, a quarter where eight bits are learned."""
+    draw = torch.Generator().manual_seed(0)
+    drawn = [ctc._draw_chunk(draw, share) for _ in range(2000)]
+    assert sum(one == (None, None) for one in drawn) / 2000 == pytest.approx(whole, abs=0.04)
+    assert {chunk for chunk, _ in drawn} == {None, *ctc.CHUNK_FRAMES}
+
+
 def test_gabor_filters_are_tuned_to_their_bands() -> None:
     """A sine at a band's centre excites that band most, in one of its phases."""
     filters = gabor_filters(32, 320, RATE_HZ)

@@ -1,9 +1,9 @@
 """The recipe of the embedded model: the small network, synthetic voices and recordings, chunks.
 
 Half of the batches, a quarter towards the end, see everything, the others come in chunks with a
-limited past. `corpus` says
-what is heard, `batches` in which mixture, `trainer` how it is learned; the newest state lies in
-`state.pt`, and the averaged model in the layout of `transformers` in `checkpoint/`.
+limited past. `corpus` says what is heard, `batches` in which mixture, `trainer` how it is learned;
+the newest state lies in `state.pt`, and the averaged model in the layout of `transformers` in
+`checkpoint/`.
 """
 
 import argparse
@@ -39,9 +39,8 @@ _MIDDLE_LAYER, _MIDDLE_SHARE = 5, 0.35
 _PHONE_HEAD = "phone_head"
 # Of the run: up over the first, down to a hundredth after the second, in eight bits from the third.
 _WARMUP, _HOLDS_UNTIL, _EIGHT_BITS_FROM = 0.02, 0.6, 0.8
-# Which share of batches sees everything, before eight bits and in them: what is learned last is
-# what streams.
-_WHOLE = (0.5, 0.25)
+# Of the batches: see everything, before eight bits and in them; what is learned last streams.
+_WHOLE, _WHOLE_AT_LAST = 0.5, 0.25
 
 
 class Chunked:
@@ -59,7 +58,7 @@ class Chunked:
 
     def loss(self, batch: Batch, progress: Progress, draw: torch.Generator) -> Loss:
         """Return the loss per token."""
-        chunk_frames, left_frames = _draw_chunk(draw, _WHOLE[progress.share >= _EIGHT_BITS_FROM])
+        chunk_frames, left_frames = _draw_chunk(draw, progress.share)
         found, n_frames = log_probs_by_depth(
             self.model,
             batch.samples,
@@ -178,8 +177,9 @@ def run(arguments: argparse.Namespace, report: Callable[[str], None]) -> None:
     )
 
 
-def _draw_chunk(draw: torch.Generator, whole: float) -> tuple[int | None, int | None]:
-    """That share of batches sees everything, the others come in chunks with a limited past."""
+def _draw_chunk(draw: torch.Generator, share: float) -> tuple[int | None, int | None]:
+    """Draw a batch's chunk and left context at that share of the run; None: it sees everything."""
+    whole = _WHOLE if share < _EIGHT_BITS_FROM else _WHOLE_AT_LAST
     if torch.rand((), generator=draw) < whole:
         return None, None
     chunk = CHUNK_FRAMES[int(torch.randint(len(CHUNK_FRAMES), (), generator=draw))]

@@ -52,7 +52,7 @@ class Output:
         Raises:
             OtherRunError: Another process trains here now.
         """
-        self.begin()
+        self.run.mkdir(parents=True, exist_ok=True)
         with (self.run / "lock").open("w") as lock:
             if fcntl is not None:
                 try:
@@ -62,6 +62,7 @@ class Output:
                         f"another process trains in {self.run} now: wait for it, stop it, or "
                         "choose a new folder"
                     ) from None
+            self.begin()
             yield
 
     def begin(self) -> None:
