@@ -20,16 +20,12 @@ from rapidfuzz.distance import Levenshtein
 
 from wav2edge.lm.greedy import GreedyDecoder
 from wav2edge.lm.scoring import Score, score
+from wav2edge.training.blocks import Chunking
 from wav2edge.training.evaluate import Samples, Spoken, development_sets
 from wav2edge.training.finetuning import from_checkpoint
 from wav2edge.training.loading import collate
 from wav2edge.training.spelling import read_spelling
-from wav2edge.training.unfolded import (
-    Chunking,
-    geometry_of,
-    normalization_of,
-    streamed_logits,
-)
+from wav2edge.training.unfolded import geometry_of, normalization_of, streamed_logits
 from wav2edge.training.voices import RATE_HZ
 
 from .conditions import Conditions

@@ -18,10 +18,10 @@ from wav2edge.cli import main
 from wav2edge.export.checkpoint import load_checkpoint
 from wav2edge.training.adaptation import Adaptation, Latencies, objective_of, teacher_of
 from wav2edge.training.adaptation_options import add_options
+from wav2edge.training.blocks import Chunking
 from wav2edge.training.errors import StartError, TrainingOptionsError
 from wav2edge.training.objective import Batch, Progress
 from wav2edge.training.spelling import read_spelling
-from wav2edge.training.unfolded import Chunking
 
 START = Progress(0, 100)
 

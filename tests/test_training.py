@@ -24,6 +24,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from wav2edge.training import corpus, ctc
 from wav2edge.training.batches import Batches
+from wav2edge.training.blocks import Chunking
 from wav2edge.training.evaluate import digit_strings
 from wav2edge.training.interruption import leave_signals
 from wav2edge.training.network import (
@@ -38,6 +39,7 @@ from wav2edge.training.numbers import DIGITS
 from wav2edge.training.objective import Batch, Progress
 from wav2edge.training.phones import Phones
 from wav2edge.training.schedule import Budget
+from wav2edge.training.unfolded import normalization_of, streamed_logits
 from wav2edge.training.voices import RATE_HZ
 
 flite_there = pytest.mark.skipif(
@@ -51,9 +53,9 @@ OLD_STATE = ("model", "average", "optimizer", "step", "audio_s", "trained_s")
 def test_most_batches_come_in_chunks_at_last(share: float, whole: float) -> None:
     """Half of them see everything, a quarter where eight bits are learned."""
     draw = torch.Generator().manual_seed(0)
-    drawn = [ctc._draw_chunk(draw, share) for _ in range(2000)]
-    assert sum(one == (None, None) for one in drawn) / 2000 == pytest.approx(whole, abs=0.04)
-    assert {chunk for chunk, _ in drawn} == {None, *ctc.CHUNK_FRAMES}
+    drawn = [ctc._draw_chunking(draw, share) for _ in range(2000)]
+    assert drawn.count(None) / 2000 == pytest.approx(whole, abs=0.04)
+    assert {*drawn} == {None, *(ctc.STREAMS if share > 0.5 else ctc.CHUNKS)}
 
 
 def test_gabor_filters_are_tuned_to_their_bands() -> None:
@@ -207,20 +209,57 @@ def test_reading_processes_leave_signals_to_their_parent() -> None:
     assert [*found, *map(int, numbers)] == list(range(8))
 
 
-@pytest.mark.parametrize(("chunk", "left"), [(6, None), (7, 14)])
-def test_a_chunk_sees_nothing_later(chunk: int, left: int | None) -> None:
-    """What follows a chunk does not change it."""
+def test_a_stream_of_the_small_network_is_that_of_any_checkpoint() -> None:
+    """The rows' quick way gives what the modules of `transformers` give, look-ahead and all."""
+    model = small_model(0).eval()
+    samples, lengths = 0.1 * torch.randn(2, 40_000), torch.tensor([40_000, 23_000])
+    samples[1, 23_000:] = 0
+    normalization = normalization_of(model, do_normalize=False)
+    with torch.no_grad():
+        for chunking in ctc.STREAMS[3:]:
+            found, n_frames = ctc_log_probs(model, samples, lengths, chunking)
+            logits, wanted = streamed_logits(model, samples, lengths, chunking, normalization)
+            assert torch.equal(n_frames, wanted)
+            for one, other, n in zip(found, logits, n_frames.tolist(), strict=True):
+                torch.testing.assert_close(one[:n], other[:n].log_softmax(-1), atol=2e-4, rtol=0)
+
+
+def test_what_streams_learn_at_last_is_what_everything_in_sight_gives() -> None:
+    """A stream that sees it all is not apart, one of short chunks is; the loss holds both."""
+    objective = ctc.Chunked(small_model(0).eval())
+    samples, tokens = 0.1 * torch.randn(1, 40_000), torch.tensor([TOKEN_IDS[c] for c in "TWO"])
+    batch = Batch(samples, torch.tensor([40_000]), tokens, torch.tensor([3]))
+    found: dict[Chunking | None, dict[str, float]] = {}
+    for chunking in (None, Chunking(84), Chunking(6, 6, 12)):
+        with pytest.MonkeyPatch.context() as patched, torch.no_grad():
+            patched.setattr(ctc, "_draw_chunking", lambda *_, drawn=chunking: drawn)
+            loss = objective.loss(batch, Progress(99, 100), torch.Generator())
+        found[chunking] = {**loss.figures, "loss": float(loss.value)}
+    whole, seen, streamed = found.values()
+    assert whole["loss_apart"] == 0
+    assert seen["loss_apart"] == pytest.approx(0, abs=1e-4)
+    assert seen["loss"] == pytest.approx(0.3 * whole["loss"], rel=1e-3)
+    assert streamed["loss_apart"] > 10 * abs(seen["loss_apart"]) + 1e-4
+    spoken = 0.65 * streamed["loss_letters"] + 0.35 * streamed["loss_phones"]
+    wanted = 0.3 * spoken + 0.7 * streamed["loss_apart"]
+    assert streamed["loss"] == pytest.approx(wanted, rel=1e-4)
+
+
+@pytest.mark.parametrize("chunking", [Chunking(6), Chunking(7, 0, 14), Chunking(6, 1, 20)])
+def test_a_chunk_sees_nothing_later(chunking: Chunking) -> None:
+    """What follows a chunk and its look-ahead does not change it."""
     model = small_model(0).eval()
     samples = 0.1 * torch.randn(1, 40_000)
     other = samples.clone()
+    chunk, look_ahead = chunking.chunk_frames, chunking.look_ahead_frames
     seen_until = (4 * chunk - 1) * 480 + 1040  # samples that four chunks see
+    final = 4 * chunk - look_ahead
     other[:, seen_until:] = torch.randn(1, 40_000 - seen_until)
     with torch.no_grad():
         first, second = (
-            ctc_log_probs(model, x, torch.tensor([40_000]), chunk, left)[0]
-            for x in (samples, other)
+            ctc_log_probs(model, x, torch.tensor([40_000]), chunking)[0] for x in (samples, other)
         )
-    torch.testing.assert_close(first[:, : 4 * chunk], second[:, : 4 * chunk], atol=1e-5, rtol=0)
+    torch.testing.assert_close(first[:, :final], second[:, :final], atol=1e-5, rtol=0)
     assert not torch.allclose(first[:, 5 * chunk :], second[:, 5 * chunk :], atol=1e-3)
 
 

@@ -24,7 +24,8 @@ from wav2edge.export.parity import TorchSession
 from wav2edge.export.step_graph import StepGraph
 from wav2edge.runtime.acoustic import AcousticModel
 from wav2edge.runtime.bundle import Bundle
-from wav2edge.training.unfolded import Chunking, normalization_of, streamed_logits
+from wav2edge.training.blocks import Chunking
+from wav2edge.training.unfolded import normalization_of, streamed_logits
 
 if TYPE_CHECKING:
     from wav2edge.runtime.session import Session

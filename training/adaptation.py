@@ -22,11 +22,12 @@ from transformers import Wav2Vec2ForCTC
 
 from wav2edge.runtime.normalization import Normalization
 
+from .blocks import Chunking
 from .errors import StartError, TrainingOptionsError
 from .finetuning import ctc_loss, from_checkpoint
 from .objective import Batch, Loss, Progress
 from .spelling import Spelling, read_spelling, write_tokenizer
-from .unfolded import Chunking, geometry_of, normalization_of, streamed_logits
+from .unfolded import geometry_of, normalization_of, streamed_logits
 
 _PRIOR_S = 2.0  # what a stream's statistics weigh before its first sample, as in an export
 

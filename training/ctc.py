@@ -1,9 +1,12 @@
 """The recipe of the embedded model: the small network, synthetic voices and recordings, chunks.
 
 Half of the batches, a quarter towards the end, see everything, the others come in chunks with a
-limited past. `corpus` says what is heard, `batches` in which mixture, `trainer` how it is learned;
-the newest state lies in `state.pt`, and the averaged model in the layout of `transformers` in
-`checkpoint/`.
+limited past. Towards the end these are the streams of a device, look-ahead and all, which learn
+from what the model itself says with everything in sight, beside the transcripts: live and offline
+it is to say the same (Yu et al. 2021, "Dual-mode ASR", arXiv:2010.06030).
+
+`corpus` says what is heard, `batches` in which mixture, `trainer` how it is learned; the newest
+state lies in `state.pt`, and the averaged model in the layout of `transformers` in `checkpoint/`.
 """
 
 import argparse
@@ -16,12 +19,14 @@ import torch
 from torch.utils.data import DataLoader
 from transformers import Wav2Vec2ForCTC
 
+from .adaptation import distance
 from .batches import Batches
+from .blocks import Chunking
 from .corpus import Corpus, prepare
 from .errors import TrainingOptionsError
 from .finetuning import ctc_loss
 from .interruption import leave_signals
-from .network import TOKEN_IDS, log_probs_by_depth, save_checkpoint, small_model
+from .network import TOKEN_IDS, ctc_log_probs, log_probs_by_depth, save_checkpoint, small_model
 from .objective import Batch, Loss, Progress
 from .output import Output
 from .phones import Phones
@@ -30,13 +35,23 @@ from .schedule import Budget, Schedule
 from .trainer import Options, Trainer
 
 _CHARACTERS = {token: character for character, token in TOKEN_IDS.items()}
-# 330 ms to 1.3 s at 30 ms; 22, the chunk and the look-ahead of the balanced preset, twice as often.
-CHUNK_FRAMES = (11, 16, 22, 22, 33, 44)
-LEFT_FRAMES = (None, 66, 132)
+# Chunk, look-ahead and left context at 30 ms a frame. At first chunks of 330 ms to 1.3 s alone,
+# which are quick; at last the presets, balanced most often, and what lies around them.
+CHUNKS = tuple(Chunking(n, 0, left) for n in (11, 16, 22, 33, 44) for left in (None, 66, 132))
+_BALANCED = Chunking(11, 11, 134)
+STREAMS = (
+    *(_BALANCED,) * 4,
+    Chunking(6, 6, 100),
+    Chunking(11, 16, 134),
+    Chunking(22, 11, 134),
+    Chunking(22, 22, 267),
+    Chunking(22, 0, None),
+)
 _EARLY_BATCHES = 1500
 # Lower layers are asked too, and learn sooner (Lee and Watanabe 2021, arXiv:2102.03216).
 _MIDDLE_LAYER, _MIDDLE_SHARE = 5, 0.35
 _PHONE_HEAD = "phone_head"
+_APART_SHARE = 0.7  # of a stream's loss
 # Of the run: up over the first, down to a hundredth after the second, in eight bits from the third.
 _WARMUP, _HOLDS_UNTIL, _EIGHT_BITS_FROM = 0.02, 0.6, 0.8
 # Of the batches: see everything, before eight bits and in them; what is learned last streams.
@@ -58,22 +73,34 @@ class Chunked:
 
     def loss(self, batch: Batch, progress: Progress, draw: torch.Generator) -> Loss:
         """Return the loss per token."""
-        chunk_frames, left_frames = _draw_chunk(draw, progress.share)
+        chunking, int8 = _draw_chunking(draw, progress.share), progress.share >= _EIGHT_BITS_FROM
         found, n_frames = log_probs_by_depth(
             self.model,
             batch.samples,
             batch.n_samples,
-            chunk_frames,
-            left_frames,
+            chunking,
             after=_MIDDLE_LAYER,
             middle_head=self.model.get_submodule(_PHONE_HEAD),
-            int8=progress.share >= _EIGHT_BITS_FROM,
+            int8=int8,
         )
         end = ctc_loss(found[1], n_frames, batch, blank_id=0)
         middle = self._phone_loss(found[0], n_frames, batch)
-        both = (1 - _MIDDLE_SHARE) * end.value + _MIDDLE_SHARE * middle.value
-        losses = {"loss_letters": end.value.item(), "loss_phones": middle.value.item()}
-        return Loss(both, end.weight, losses)
+        loss = (1 - _MIDDLE_SHARE) * end.value + _MIDDLE_SHARE * middle.value
+        apart = torch.zeros(())
+        if chunking is not None and int8:
+            apart = self._distance_from_whole(batch, found[1], n_frames) / end.weight
+            loss = (1 - _APART_SHARE) * loss + _APART_SHARE * apart
+        figures = {"letters": end.value, "phones": middle.value, "apart": apart}
+        losses = {f"loss_{name}": one.item() for name, one in figures.items()}
+        return Loss(loss, end.weight, losses)
+
+    def _distance_from_whole(
+        self, batch: Batch, log_probs: torch.Tensor, n_frames: torch.Tensor
+    ) -> torch.Tensor:
+        """Sum over all frames how far a stream is from what everything in sight gives."""
+        with torch.no_grad():
+            whole, _ = ctc_log_probs(self.model, batch.samples, batch.n_samples, int8=True)
+        return distance(log_probs, whole, n_frames) * n_frames.sum()
 
     def _phone_loss(self, log_probs: torch.Tensor, n_frames: torch.Tensor, batch: Batch) -> Loss:
         """CTC of the utterances whose every word the dictionary knows."""
@@ -177,10 +204,10 @@ def run(arguments: argparse.Namespace, report: Callable[[str], None]) -> None:
     )
 
 
-def _draw_chunk(draw: torch.Generator, share: float) -> tuple[int | None, int | None]:
-    """Draw a batch's chunk and left context at that share of the run; None: it sees everything."""
-    whole = _WHOLE if share < _EIGHT_BITS_FROM else _WHOLE_AT_LAST
-    if torch.rand((), generator=draw) < whole:
-        return None, None
-    chunk = CHUNK_FRAMES[int(torch.randint(len(CHUNK_FRAMES), (), generator=draw))]
-    return chunk, LEFT_FRAMES[int(torch.randint(len(LEFT_FRAMES), (), generator=draw))]
+def _draw_chunking(draw: torch.Generator, share: float) -> Chunking | None:
+    """Draw what a batch sees at that share of the run; None: everything."""
+    at_last = share >= _EIGHT_BITS_FROM
+    if torch.rand((), generator=draw) < (_WHOLE_AT_LAST if at_last else _WHOLE):
+        return None
+    drawn = STREAMS if at_last else CHUNKS
+    return drawn[int(torch.randint(len(drawn), (), generator=draw))]

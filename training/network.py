@@ -1,4 +1,4 @@
-"""The small Wav2Vec 2.0 of the embedded model, and its forward pass with chunked attention.
+"""The small Wav2Vec 2.0 of the embedded model, and its forward pass, whole or as a stream.
 
 It is a `transformers` Wav2Vec2ForCTC like any other; what is particular is its configuration. The
 first convolution is long (20 ms) and strided by 5 ms, and starts as a bank of Gabor filters on a
@@ -10,19 +10,16 @@ convolution of 10 samples this leaves the plateau sooner and makes the front eig
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import torch
-from torch.nn import functional
 from transformers import Wav2Vec2Config, Wav2Vec2ForCTC
 
 from wav2edge.lm.alphabet import Alphabet
 
 from . import rows
+from .blocks import Blocks, Chunking, positioned
 from .spelling import Spelling, write_tokenizer
-
-if TYPE_CHECKING:
-    from transformers.models.wav2vec2.modeling_wav2vec2 import Wav2Vec2PositionalConvEmbedding
 
 # The tokens of facebook/wav2vec2-base-960h, in the order of their ids.
 TOKENS = ("<pad>", "<s>", "</s>", "<unk>", "|", *"ETAONIHSRDLUMWCFGYPBVK'XJQZ")
@@ -86,34 +83,33 @@ def ctc_log_probs(
     model: Wav2Vec2ForCTC,
     samples: torch.Tensor,
     n_samples: torch.Tensor,
-    chunk_frames: int | None = None,
-    left_frames: int | None = None,
+    chunking: Chunking | None = None,
+    *,
+    int8: bool = False,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Run the model, optionally as if the audio came in chunks.
+    """Run the model, optionally as a stream does.
 
     Args:
         model: A layer-norm model (`feat_extract_norm="layer"`, `do_stable_layer_norm`) without
             biases in its convolutions.
         samples: float32 `[batch, samples]`.
         n_samples: int64 `[batch]`, the samples that are not padding.
-        chunk_frames: A frame sees its own chunk and what came before it, nothing later; None:
-            everything.
-        left_frames: How far before its chunk a frame sees, rounded up to chunks; None: everything.
+        chunking: What the stream sees; None: everything.
+        int8: Round what the transformer multiplies, as an export in eight bits does.
 
     Returns:
         log_probs float32 `[batch, frames, vocabulary]` and int64 `[batch]`, the frames that are not
         padding.
     """
-    found, n_frames = log_probs_by_depth(model, samples, n_samples, chunk_frames, left_frames)
+    found, n_frames = log_probs_by_depth(model, samples, n_samples, chunking, int8=int8)
     return found[-1], n_frames
 
 
-def log_probs_by_depth(  # noqa: PLR0913  (what the layers are asked is one thing)
+def log_probs_by_depth(
     model: Wav2Vec2ForCTC,
     samples: torch.Tensor,
     n_samples: torch.Tensor,
-    chunk_frames: int | None = None,
-    left_frames: int | None = None,
+    chunking: Chunking | None = None,
     *,
     after: int | None = None,
     middle_head: torch.nn.Module | None = None,
@@ -125,25 +121,24 @@ def log_probs_by_depth(  # noqa: PLR0913  (what the layers are asked is one thin
         model: As there.
         samples: As there.
         n_samples: As there.
-        chunk_frames: As there.
-        left_frames: As there.
+        chunking: As there.
         after: So many layers; None: only the last is asked.
         middle_head: That is asked there; None: the model's own.
-        int8: Round what the transformer multiplies, as an export in eight bits does.
+        int8: As there.
 
     Returns:
         The log-probs of the middle, if it was asked for, and of the end.
     """
     base = model.wav2vec2
-    hidden = rows.features(base, samples, int8=int8)
     # Private names of transformers: its own forward pass, taken apart, has no public ones.
     n_frames = base._get_feat_extract_output_lengths(cast("torch.LongTensor", n_samples))  # noqa: SLF001
-    valid = torch.arange(hidden.shape[1], device=hidden.device) < n_frames[:, None]
-    masked = base._mask_hidden_states(hidden, attention_mask=valid.long())  # noqa: SLF001
-    hidden = masked * valid[..., None]
-    hidden = hidden + _position(base.encoder.pos_conv_embed, hidden, chunk_frames)
-    hidden = base.encoder.dropout(hidden)
-    mask = _attention_mask(valid, chunk_frames, left_frames)
+    blocks = Blocks.of(chunking or Chunking.whole(), n_frames)
+    hidden = rows.features(base, samples, int8=int8)[:, : blocks.longest]
+    valid = cast("torch.LongTensor", blocks.valid.long())
+    masked = base._mask_hidden_states(hidden, attention_mask=valid)  # noqa: SLF001
+    hidden = positioned(base.encoder.pos_conv_embed, masked * blocks.valid[..., None], blocks)
+    hidden = base.encoder.dropout(hidden.flatten(1, 2))
+    mask = blocks.attention_mask
     bias = torch.zeros(mask.shape, device=hidden.device).masked_fill_(~mask, -1e4)
     bias = bias.to(rows.product_type(hidden.device))
     found = []
@@ -151,52 +146,13 @@ def log_probs_by_depth(  # noqa: PLR0913  (what the layers are asked is one thin
         if not (model.training and torch.rand(()) < model.config.layerdrop):
             hidden = rows.layer_output(layer, hidden, bias, int8=int8)
         if place == after:
-            found.append(_head(model, hidden, middle_head or model.lm_head))
-    return [*found, _head(model, hidden, model.lm_head)], n_frames
+            found.append(_head(model, blocks.final(hidden), middle_head or model.lm_head))
+    return [*found, _head(model, blocks.final(hidden), model.lm_head)], n_frames
 
 
 def _head(model: Wav2Vec2ForCTC, hidden: torch.Tensor, head: torch.nn.Module) -> torch.Tensor:
     logits = head(model.dropout(model.wav2vec2.encoder.layer_norm(hidden)))
     return torch.log_softmax(logits.float(), dim=-1)
-
-
-def _position(
-    embed: "Wav2Vec2PositionalConvEmbedding", hidden: torch.Tensor, chunk_frames: int | None
-) -> torch.Tensor:
-    """The positional convolution.
-
-    In chunks its right half sees zeros beyond the chunk's end, as the step graph does.
-    """
-    out: torch.Tensor
-    if chunk_frames is None:
-        out = embed(hidden)
-        return out
-    conv = embed.conv
-    left, (batch, frames, width) = conv.kernel_size[0] // 2, hidden.shape
-    n_chunks = -(-frames // chunk_frames)
-    padded = functional.pad(hidden, (0, 0, left, n_chunks * chunk_frames - frames))
-    blocks = padded.unfold(1, left + chunk_frames, chunk_frames)
-    blocks = blocks.reshape(batch * n_chunks, width, -1)
-    blocks = functional.pad(blocks, (0, conv.kernel_size[0] - 1 - left))
-    out = functional.conv1d(blocks, conv.weight, conv.bias, groups=conv.groups)
-    out = embed.activation(out).transpose(1, 2).reshape(batch, n_chunks * chunk_frames, width)
-    return out[:, :frames]
-
-
-def _attention_mask(
-    valid: torch.Tensor, chunk_frames: int | None, left_frames: int | None
-) -> torch.Tensor:
-    """Return bool `[batch, 1, frames, frames]`, true where a query frame may see a key frame."""
-    mask = valid[:, None, None, :].expand(-1, 1, valid.shape[1], -1)
-    if chunk_frames is not None:
-        chunk = torch.arange(valid.shape[1], device=valid.device) // chunk_frames
-        behind = chunk[:, None] - chunk[None, :]
-        seen = behind >= 0
-        if left_frames is not None:
-            seen &= behind <= -(-left_frames // chunk_frames)
-        mask = mask & seen
-    # A frame always sees itself, so that rows of padding stay finite.
-    return mask | torch.eye(valid.shape[1], dtype=torch.bool, device=valid.device)
 
 
 def save_checkpoint(model: Wav2Vec2ForCTC, folder: Path, *, do_normalize: bool = False) -> None:
