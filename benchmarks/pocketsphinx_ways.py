@@ -33,10 +33,6 @@ SENTENCES = 20_000
 """Drawn for the language model of a domain."""
 GRAMMAR_OPTIONS = {"bestpath": False, "beam": 1e-64, "pbeam": 1e-64, "wbeam": 1e-48}
 """Of the other one's decoder; its own beams are 1e-48, 1e-48 and 7e-29."""
-DOMAIN_OPTIONS = {"alpha": 1.5, "beta": 2.0, "blank_penalty": 2.0}
-"""Of our search with a domain's language model, which may be believed more than one of all that is
-said; found on a hundred telephone prompts in noise and rooms: 66 % of the words wrong with the
-defaults, 49 % so."""
 _SCRIPT = Path(__file__).with_name("peer_pocketsphinx.py")
 
 
@@ -140,7 +136,7 @@ class Seats:
         spelled = self._language_model(domain, Normalizer.of(self._bundle.alphabet), "ours")
         lower = self._language_model(domain, Normalizer("lower"), "lower")
         for way, job in {
-            "wav2edge-domain": self._job({"lm": str(spelled), **DOMAIN_OPTIONS}),
+            "wav2edge-domain": self._job({"lm": str(spelled), "domain": True}),
             "wav2edge-phrases": self._job({"phrases": domain.templates_text}),
             "pocketsphinx-domain": self._other({"lm": str(lower)}, words),
             "pocketsphinx-grammar": self._other({"jsgf": str(path), **GRAMMAR_OPTIONS}, words),

@@ -177,6 +177,12 @@ def add_parsers(kinds: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     one.add_argument(
         "--blank-penalty", type=float, metavar="NATS", help="taken off the blank; default: 0"
     )
+    one.add_argument(
+        "--domain",
+        action="store_true",
+        help="the language model knows all that is said: hear no other word, believe it more, and "
+        "search wider",
+    )
     one.set_defaults(run=_attach)
     one = kinds.add_parser("detach", help="take the language model out of a bundle")
     one.add_argument("bundle", metavar="BUNDLE", help="its folder")
@@ -186,11 +192,12 @@ def add_parsers(kinds: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
 def _attach(arguments: argparse.Namespace) -> int:
     from .bundle import Bundle
 
+    bundle = Bundle.read(arguments.bundle)
     options = {name: getattr(arguments, name) for name in _OPTIONS}
     given = {name: value for name, value in options.items() if value is not None}
-    bundle, model = attach(
-        Bundle.read(arguments.bundle), arguments.lm, words=arguments.words, options=given
-    )
+    if arguments.domain:
+        given = {**_of_domain(bundle.manifest.phrases_blank_penalty), **given}
+    bundle, model = attach(bundle, arguments.lm, words=arguments.words, options=given)
     said, found = bundle.manifest.language_model, model.vocabulary
     assert said is not None
     print(f"attached     {bundle.folder / said.file}, order {model.order}")
@@ -200,6 +207,15 @@ def _attach(arguments: argparse.Namespace) -> int:
         print(f"  unheard    {found.n_unspellable} that the tokens cannot spell, such as {shown}")
     print(f"  options    {', '.join(f'{k} {v:g}' for k, v in given.items()) or 'the defaults'}")
     return 0
+
+
+def _of_domain(blank_penalty: float) -> dict[str, Any]:
+    """Return the options of a domain that are not the defaults, by name."""
+    from wav2edge.lm.fusion import BeamOptions
+
+    usual, options = BeamOptions(), BeamOptions.of_domain(blank_penalty)
+    values = ((field.name, getattr(options, field.name)) for field in fields(options))
+    return {name: value for name, value in values if value != getattr(usual, name)}
 
 
 def _detach(arguments: argparse.Namespace) -> int:

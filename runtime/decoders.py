@@ -100,19 +100,23 @@ class Decoders:
             raise OptionsError("reject was given without phrases: it is the least that they fit")
         has_model = self._bundle.manifest.language_model is not None and asked.lm is not False
         of_search = [asked.hotwords, asked.beam, asked.alpha, asked.beta, asked.blank_penalty]
+        of_search.append(asked.domain)
         searches = has_model or asked.lm or any(one is not None for one in of_search)
         if asked.decoder == "greedy" or (asked.decoder is None and not searches):
             alphabet = self._bundle.alphabet
             return "greedy", GreedyDecoder(alphabet, pause_frames=self._pause_frames)
         model = self._language_model(asked.lm)
-        if model is None and (asked.alpha is not None or asked.beta is not None):
+        if model is None and (asked.domain or asked.alpha is not None or asked.beta is not None):
             raise OptionsError(
-                "alpha and beta weigh a language model, and there is none: name one (lm), or "
-                "attach one to the bundle (wav2edge lm attach)"
+                "alpha, beta and domain are about a language model, and there is none: name one "
+                "(lm), or attach one to the bundle (wav2edge lm attach)"
             )
         from wav2edge.lm.fusion import BeamOptions
 
-        options = _options(asked, model.options if model is not None else BeamOptions())
+        base = model.options if model is not None else BeamOptions()
+        if asked.domain:
+            base = BeamOptions.of_domain(self._bundle.manifest.phrases_blank_penalty)
+        options = _options(asked, base)
         if asked.decoder == "pyctcdecode":
             return "pyctcdecode", self._pyctcdecode(model, options, asked.hotwords)
         return self._beam(model, options)

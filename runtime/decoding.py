@@ -35,6 +35,7 @@ class DecodingArguments(TypedDict, total=False):
     alpha: float | None
     beta: float | None
     blank_penalty: float | None
+    domain: bool | None
     reject: float | None
 
 
@@ -64,6 +65,9 @@ class Decoding:
     """Added for every word."""
     blank_penalty: float | None = None
     """Nats taken off the blank, in search and phrases; None: as the bundle says."""
+    domain: bool | None = None
+    """Whether the language model knows all that is said: no other word is heard, it is believed
+    more, and the search is wider (`BeamOptions.of_domain`)."""
     reject: float | None = None
     """Phrases that fit less are not heard, 0 to 1; None: as the bundle says."""
 
@@ -72,6 +76,11 @@ class Decoding:
             raise OptionsError(f"decoder is {self.decoder!r}, expected {', '.join(KINDS)}")
         if self.beam is not None:
             _check_beam(self.beam)
+            if self.domain and not isinstance(self.beam, int):
+                raise OptionsError(
+                    "domain and BeamOptions were given: domain stands for options of its own; "
+                    "take one or the other, or BeamOptions.of_domain() and change that"
+                )
         if self.phrases is not None and (others := self._given(_OF_SEARCH)):
             raise OptionsError(
                 f"phrases and {', '.join(others)} were given: phrases are all that can be heard, "
@@ -106,7 +115,7 @@ class Decoding:
 
 
 _ALL = tuple(field.name for field in fields(Decoding))
-_OF_SEARCH = ("decoder", "lm", "hotwords", "beam", "alpha", "beta")
+_OF_SEARCH = ("decoder", "lm", "hotwords", "beam", "alpha", "beta", "domain")
 
 
 def _check_beam(beam: object) -> None:

@@ -44,6 +44,16 @@ def add_decoding(parser: argparse.ArgumentParser) -> None:
         help="phrases that fit worse than this are rejected, 0 to 1; default: as the "
         "bundle says, 0.35 if it does not",
     )
+    _add_search(group)
+    group.add_argument(
+        "--decoder",
+        choices=("greedy", "beam", "pyctcdecode"),
+        help="how letters become words; default: beam where there is a language model or a "
+        "hotword, else greedy; pyctcdecode is for recordings, and an extra",
+    )
+
+
+def _add_search(group: "argparse._ArgumentGroup") -> None:
     group.add_argument(
         "--beam", type=int, metavar="N", help="readings kept after each frame; default: 100"
     )
@@ -67,10 +77,11 @@ def add_decoding(parser: argparse.ArgumentParser) -> None:
         "bundle's, or 0",
     )
     group.add_argument(
-        "--decoder",
-        choices=("greedy", "beam", "pyctcdecode"),
-        help="how letters become words; default: beam where there is a language model or a "
-        "hotword, else greedy; pyctcdecode is for recordings, and an extra",
+        "--domain",
+        action="store_true",
+        default=None,
+        help="the language model knows all that is said: hear no other word, believe it more, and "
+        "search wider",
     )
 
 
@@ -90,6 +101,7 @@ def decoding_of(arguments: argparse.Namespace) -> "DecodingArguments":
         "alpha": arguments.alpha,
         "beta": arguments.beta,
         "blank_penalty": arguments.blank_penalty,
+        "domain": arguments.domain,
     }
 
 

@@ -102,6 +102,10 @@ def test_keyword_arguments_are_the_fields() -> None:
         ({"decoder": "greedy", "blank_penalty": 1.0}, "greedy.*blank_penalty"),
         ({"reject": 0.5}, "reject.*without phrases"),
         ({"alpha": 1.0}, "there is none"),
+        ({"domain": True}, "there is none"),
+        ({"decoder": "greedy", "domain": True}, "greedy.*domain"),
+        ({"phrases": ["ab"], "domain": True}, "phrases and domain"),
+        ({"lm": "lm.arpa", "domain": True, "beam": BeamOptions()}, "of_domain"),
         ({"beam": 5, "beta": 1.0}, "there is none"),
     ],
 )
@@ -151,6 +155,8 @@ def test_bad_input_is_an_error_of_its_own(
         (Decoding(decoder="greedy"), Decoding(lm="x"), Decoding(decoder="greedy")),
         (Decoding(beam=3), Decoding(decoder="greedy"), Decoding(beam=3)),
         (Decoding(lm=False), Decoding(lm="x", beam=3), Decoding(lm=False, beam=3)),
+        (Decoding(domain=True), Decoding(lm="x"), Decoding(lm="x", domain=True)),
+        (Decoding(domain=False), Decoding(lm="x", domain=True), Decoding(lm="x", domain=False)),
     ],
 )
 def test_a_call_says_otherwise(mine: Decoding, other: Decoding, expected: Decoding) -> None:
@@ -175,6 +181,21 @@ def test_a_language_model_decides_what_the_model_leaves_open(
     assert texts(events) == ["CD"]
     assert all(0 < word.confidence <= 1 for word in found.words)
     assert found.words[0].start_s == pytest.approx(0.0, abs=0.01)
+
+
+def test_a_domain_s_language_model_lets_no_other_word_be_heard(
+    recognizer: Recognizer, asked: dict[str, DecodingArguments]
+) -> None:
+    """What is said clearly and is no word of it is heard without `domain`, and not with it."""
+    samples, lm = say("DD AB"), asked["beam"]["lm"]
+    assert recognizer.transcribe(samples, RATE_HZ, lm=lm).text == "DD AB"
+    for found in (
+        recognizer.transcribe(samples, RATE_HZ, lm=lm, domain=True).text,
+        load(recognizer.bundle.folder, lm=lm, domain=True).transcribe(samples, RATE_HZ).text,
+    ):
+        first, second = found.split()
+        assert (first.lower(),) in WORDS_OF_LM
+        assert second == "AB"
 
 
 def test_the_bundle_s_own_language_model_is_the_default(attached: Path) -> None:
@@ -434,6 +455,7 @@ def test_commands_take_the_options(
         (["--lm", lm, "--alpha", "1.5", "--beta", "1", "--beam", "10"], "CD"),
         (["--hotword", "cd=3", "--hotword", "G=2.5"], "CD"),
         (["--phrases", "cd [e]"], "CD"),
+        (["--lm", lm, "--domain"], "CD"),
     ):
         status, out, _ = run(*options, command=command)
         assert status == 0

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from wav2edge.lm.errors import (
     LanguageModelReadError,
     VocabularyMismatchError,
 )
+from wav2edge.lm.fusion import BeamOptions
 from wav2edge.lm.ngram import load_language_model
 from wav2edge.runtime.attachment import attach, attached_model, detach
 from wav2edge.runtime.bundle import MANIFEST, Bundle
@@ -168,6 +170,14 @@ def test_a_bundle_carries_its_model(
     assert said["language_model"]["file"] in said["files"]
     assert cli.main(["info", str(bundle)]) == 0
     assert "alpha 0.75, beta -1" in capsys.readouterr().out
+
+
+def test_a_model_of_all_that_is_said_is_attached_as_such(bundle: Path, arpa: Path) -> None:
+    """Its options are those of a domain, but for what is said otherwise."""
+    assert cli.main(["lm", "attach", str(bundle), str(arpa), "--domain", "--alpha", "2"]) == 0
+    found = attached_model(Bundle.read(bundle))
+    assert found is not None
+    assert found[1] == replace(BeamOptions.of_domain(), alpha=2.0)
 
 
 def test_another_model_takes_its_place(bundle: Path, arpa: Path, text: Path) -> None:
