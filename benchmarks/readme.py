@@ -30,7 +30,8 @@ README = Path(__file__).resolve().parents[1] / "README.md"
 FEW = {
     "soak": ("rss_slope_mb_per_h",),  # one line through an hour, its error beside it
     "window": ("session_later_over_first",),  # two quarters of an hour, 90 spans each
-    "speed": ("rss_beyond_model_",),  # of one fresh process, whatever the rounds
+    # Of one fresh process, whatever the rounds; and what the best of many products would give.
+    "speed": ("rss_beyond_model_", "floor_"),
     "pocketsphinx": ("cpu_ms_per_s",),  # over whole sets
 }
 """How figures begin, by file, that are shown although they were measured once or twice.

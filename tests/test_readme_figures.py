@@ -20,7 +20,6 @@ OTHER_MODELS = {
     "pretraining": "a tiny model, trained for the comparison",
     "sizes": "random weights at three sizes",
     "speed": "random weights at base size",
-    "speed-second": "random weights at base size",
     "streams-base": "random weights at base size",
     "window": "random weights at base size",
 }
