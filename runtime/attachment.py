@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from wav2edge.lm.errors import DecoderError, LanguageModelReadError, Wav2EdgeError
 
+from .decoding_arguments import DOMAIN_HELP
 from .errors import ManifestError
 
 if TYPE_CHECKING:
@@ -177,12 +178,7 @@ def add_parsers(kinds: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     one.add_argument(
         "--blank-penalty", type=float, metavar="NATS", help="taken off the blank; default: 0"
     )
-    one.add_argument(
-        "--domain",
-        action="store_true",
-        help="the language model knows all that is said: hear no other word, believe it more, and "
-        "search wider",
-    )
+    one.add_argument("--domain", action="store_true", help=DOMAIN_HELP)
     one.set_defaults(run=_attach)
     one = kinds.add_parser("detach", help="take the language model out of a bundle")
     one.add_argument("bundle", metavar="BUNDLE", help="its folder")

@@ -100,8 +100,7 @@ class Decoders:
             raise OptionsError("reject was given without phrases: it is the least that they fit")
         has_model = self._bundle.manifest.language_model is not None and asked.lm is not False
         of_search = [asked.hotwords, asked.beam, asked.alpha, asked.beta, asked.blank_penalty]
-        of_search.append(asked.domain)
-        searches = has_model or asked.lm or any(one is not None for one in of_search)
+        searches = has_model or asked.lm or asked.domain or any(x is not None for x in of_search)
         if asked.decoder == "greedy" or (asked.decoder is None and not searches):
             alphabet = self._bundle.alphabet
             return "greedy", GreedyDecoder(alphabet, pause_frames=self._pause_frames)

@@ -67,7 +67,7 @@ class Decoding:
     """Nats taken off the blank, in search and phrases; None: as the bundle says."""
     domain: bool | None = None
     """Whether the language model knows all that is said: no other word is heard, it is believed
-    more, and the search is wider (`BeamOptions.of_domain`)."""
+    more, and the search is wider (`BeamOptions.of_domain`). None, False: as the bundle says."""
     reject: float | None = None
     """Phrases that fit less are not heard, 0 to 1; None: as the bundle says."""
 

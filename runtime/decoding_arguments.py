@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from .decoding import DecodingArguments
     from .recognizer import Recognizer
 
+DOMAIN_HELP = (
+    "the language model knows all that is said: hear no other word, believe it more, and search "
+    "wider"
+)
 HOTWORD_WEIGHT = 6.0
 """Of a hotword without one."""
 
@@ -80,8 +84,7 @@ def _add_search(group: "argparse._ArgumentGroup") -> None:
         "--domain",
         action="store_true",
         default=None,
-        help="the language model knows all that is said: hear no other word, believe it more, and "
-        "search wider",
+        help=DOMAIN_HELP,
     )
 
 

@@ -198,6 +198,13 @@ def test_a_domain_s_language_model_lets_no_other_word_be_heard(
         assert second == "AB"
 
 
+def test_no_domain_asks_for_no_search(recognizer: Recognizer) -> None:
+    """Where there is no language model, `domain=False` leaves greedy decoding as it is."""
+    for live in (False, True):
+        made = recognizer._decoders.make(Decoding(domain=False), live=live)
+        assert made.identity == "greedy"
+
+
 def test_the_bundle_s_own_language_model_is_the_default(attached: Path) -> None:
     """A bundle that carries one is decoded with it, and without it where that is asked for."""
     recognizer, samples = load(attached), unclear("CD", "C")

@@ -22,6 +22,7 @@ pytest.importorskip("torch", reason="training needs torch")
 import torch
 from torch.utils.data import DataLoader, IterableDataset
 
+from wav2edge.runtime.stream import LATENCIES
 from wav2edge.training import corpus, ctc
 from wav2edge.training.batches import Batches
 from wav2edge.training.blocks import Chunking
@@ -39,7 +40,7 @@ from wav2edge.training.numbers import DIGITS
 from wav2edge.training.objective import Batch, Progress
 from wav2edge.training.phones import Phones
 from wav2edge.training.schedule import Budget
-from wav2edge.training.unfolded import normalization_of, streamed_logits
+from wav2edge.training.unfolded import geometry_of, normalization_of, streamed_logits
 from wav2edge.training.voices import RATE_HZ
 
 flite_there = pytest.mark.skipif(
@@ -55,6 +56,10 @@ def test_most_batches_come_in_chunks_at_last(share: float, whole: float) -> None
     draw = torch.Generator().manual_seed(0)
     drawn = [ctc._draw_chunking(draw, share) for _ in range(2000)]
     assert drawn.count(None) / 2000 == pytest.approx(whole, abs=0.04)
+    frames = geometry_of(small_model(0)).frames_for
+    for one in LATENCIES.values():
+        preset = (frames(one.chunk_ms), frames(one.lookahead_ms), frames(one.left_ms))
+        assert Chunking(*preset) in ctc.STREAMS
     assert {*drawn} == {None, *(ctc.STREAMS if share > 0.5 else ctc.CHUNKS)}
 
 
