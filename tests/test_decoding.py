@@ -198,6 +198,26 @@ def test_a_domain_s_language_model_lets_no_other_word_be_heard(
         assert second == "AB"
 
 
+def test_a_domain_s_search_finds_what_is_far_behind(
+    recognizer: Recognizer, asked: dict[str, DecodingArguments], tmp_path: Path
+) -> None:
+    """A letter at one in three thousand is heard if a word needs it, with the bundle's penalty."""
+    bundle = load(write(tmp_path / "less blank", phrases_blank_penalty=3.0).folder)
+    tokens, lm = recognizer.bundle.alphabet.tokens, str(asked["beam"]["lm"])
+    log_probs = np.full((6, len(tokens)), -20.0, np.float32)
+    log_probs[:, recognizer.bundle.alphabet.blank_id] = -1e-3
+    log_probs[1, :] = -20.0
+    log_probs[1, tokens.index("D")], log_probs[1, tokens.index("C")] = -1e-3, -8.0
+    log_probs[3, :] = -20.0
+    log_probs[3, tokens.index("D")] = -1e-3
+    heard = {}
+    for domain in (False, True):
+        decoder = bundle._decoders.make(Decoding(lm=lm, domain=domain), live=False)
+        assert ("blank_penalty=3.0" in decoder.identity) == domain
+        heard[domain] = " ".join(x.text for words in decoder.recording([log_probs]) for x in words)
+    assert heard == {False: "DD", True: "CD"}
+
+
 def test_no_domain_asks_for_no_search(recognizer: Recognizer) -> None:
     """Where there is no language model, `domain=False` leaves greedy decoding as it is."""
     for live in (False, True):
