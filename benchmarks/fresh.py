@@ -20,6 +20,7 @@ from wav2edge.runtime.recognizer import Recognizer
 
 from .clips import Clip, looped
 from .conditions import Conditions, options_of
+from .environments import variables
 from .fits import line
 from .latency import described
 from .result import BenchmarkError, Figure, Result, percentile, spread
@@ -99,7 +100,7 @@ def run(
     command += [str(threads), provider]
     began_s = time.perf_counter()
     with subprocess.Popen(  # noqa: S603  (our own module)
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=variables(), text=True
     ) as process:
         assert process.stdout is not None
         told = process.stdout.readline()

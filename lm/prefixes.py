@@ -238,7 +238,7 @@ class Prefixes:
     def snapshot(self, oldest: int, prefixes: Ids) -> tuple[Snapshot, Ids]:
         """Return what the living prefixes need as a value, and new numbers by old ones."""
         histories = {oldest}
-        for history in np.unique(self.history[prefixes]).tolist():
+        for history in set(self.history[prefixes].tolist()):  # np.unique would import numpy.ma
             one = history
             while one not in histories:
                 histories.add(one)

@@ -28,7 +28,6 @@ import numpy.typing as npt
 
 from .bundle import Bundle
 from .device import Device, DeviceContext
-from .frames import Geometry
 from .left_context import LeftContext
 from .normalization import Normalization, NormState
 from .session import Session
@@ -94,7 +93,7 @@ class AcousticModel:
         self.bundle = bundle
         self._session = session
         facts = bundle.manifest
-        self.geometry = Geometry(facts.conv_kernels, facts.conv_strides, facts.sample_rate_hz)
+        self.geometry = facts.geometry
         self._past, self._new = past_names(facts.layers), new_names(facts.layers)
         slice_s = _SLICE_S if session.device is None else _SLICE_S_ON_DEVICE
         self._slice_frames = max(1, self.geometry.frames_for(slice_s * 1000))

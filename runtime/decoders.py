@@ -15,7 +15,6 @@ from wav2edge.lm.utterance import UtteranceDecoder
 from .bundle import Bundle
 from .decoding import Decoding, templates_of
 from .errors import OfflineOnlyError, OptionsError
-from .frames import Geometry
 from .transcript import PAUSE_S
 
 if TYPE_CHECKING:
@@ -38,11 +37,11 @@ class Decoders:
 
     Args:
         bundle: Of the model.
-        geometry: Of its frames.
     """
 
-    def __init__(self, bundle: Bundle, geometry: Geometry) -> None:
+    def __init__(self, bundle: Bundle) -> None:
         self._bundle = bundle
+        geometry = bundle.manifest.geometry
         self._hop_s = geometry.duration_ms(1) / 1000
         self._pause_frames = geometry.frames_for(PAUSE_S * 1000)
         self._kept: dict[object, Any] = {}

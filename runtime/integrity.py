@@ -1,11 +1,12 @@
 """Whether a file is the one that was written: its size, and its SHA-256."""
 
 import hashlib
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
+from .beside import Beside
 from .errors import BundleNotFoundError, DamagedBundleError
 
 
@@ -55,19 +56,8 @@ def checking(path: Path, sha256: str) -> Iterator[None]:
         DamagedBundleError: At its end, if they are others; whatever else went wrong there.
         OSError: As that.
     """
-    failures: list[Exception] = []
-
-    def check() -> None:
-        try:
-            check_contents(path, sha256)
-        except (DamagedBundleError, OSError) as error:
-            failures.append(error)
-
-    beside = threading.Thread(target=check)
-    beside.start()
+    checked = Beside(partial(check_contents, path, sha256))
     try:
         yield
     finally:
-        beside.join()
-        for failure in failures:
-            raise failure
+        checked.result()

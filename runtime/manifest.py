@@ -109,6 +109,11 @@ class Manifest:
     """None: the bundle has none, and is decoded greedily unless one is named."""
 
     @property
+    def geometry(self) -> Geometry:
+        """Of the frames."""
+        return Geometry(self.conv_kernels, self.conv_strides, self.sample_rate_hz)
+
+    @property
     def margin_samples(self) -> int:
         """Samples of the silence that `margin_frames` asks for."""
         return self.margin_frames * self.hop_samples
@@ -192,7 +197,7 @@ def _check_sizes(manifest: Manifest, source: str) -> None:
             f"{source} has {len(kernels)} conv_kernels and {len(strides)} conv_strides, expected "
             "one of each for every convolution"
         )
-    geometry = Geometry(kernels, strides, manifest.sample_rate_hz)
+    geometry = manifest.geometry
     said = (manifest.receptive_field_samples, manifest.hop_samples)
     if said != (geometry.receptive_field, geometry.hop):
         raise ManifestError(

@@ -25,6 +25,7 @@ _KEY, _VALUE = 1, 2  # of an entry
 _VARINT, _EIGHT, _BYTES, _FOUR = 0, 1, 2, 5  # wire types
 _DEEPEST = 100  # nested messages, as protobuf itself allows
 _LONGEST_VARINT = 10  # bytes
+_MORE = 0x80  # set in a byte that others follow
 
 _Bytes = bytes | mmap.mmap
 
@@ -66,12 +67,19 @@ def _fields(data: _Bytes, start: int, end: int) -> Iterator[tuple[int, int, int]
     """Yield number, start and end of each length-delimited field; others are skipped."""
     place = start
     while place < end:
-        tag, place = _varint(data, place, end)
-        if tag >> 32:  # some readers would cut it to 32 bits, and see another field than we
-            raise MalformedError("it is no protobuf")
+        tag = data[place]
+        if tag < _MORE:  # nearly all are of one byte, and a call for each is felt in a start
+            place += 1
+        else:
+            tag, place = _varint(data, place, end)
+            if tag >> 32:  # some readers would cut it to 32 bits, and see another field than we
+                raise MalformedError("it is no protobuf")
         number, kind = tag >> 3, tag & 7
         if kind == _BYTES:
-            size, place = _varint(data, place, end)
+            if place < end and data[place] < _MORE:
+                size, place = data[place], place + 1
+            else:
+                size, place = _varint(data, place, end)
             if size > end - place:
                 raise MalformedError("it ends too early")
             yield number, place, place + size
@@ -94,6 +102,6 @@ def _varint(data: _Bytes, place: int, end: int) -> tuple[int, int]:
             break
         byte = data[place + i]
         value |= (byte & 0x7F) << (7 * i)
-        if byte < 0x80:  # noqa: PLR2004  (the highest bit says that more follow)
+        if byte < _MORE:
             return value, place + i + 1
     raise MalformedError("it is no protobuf")

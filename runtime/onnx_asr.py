@@ -56,9 +56,7 @@ class WholeModel:
     def __init__(self, manifest: Manifest, session: Session) -> None:
         session.require(inputs=["input_values", "input_lengths"], outputs=["logprobs"])
         self._session, self._n_tokens = session, manifest.vocabulary_size
-        self.geometry = Geometry(
-            manifest.conv_kernels, manifest.conv_strides, manifest.sample_rate_hz
-        )
+        self.geometry = manifest.geometry
 
     def log_probs(self, blocks: Iterable[Array]) -> Iterator[Array]:
         """Run a recording in bounded memory.

@@ -10,6 +10,7 @@ memory than one of two minutes.
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, SupportsIndex, TypeVar, Unpack
@@ -18,6 +19,7 @@ import numpy as np
 
 from .acoustic import AcousticModel, new_names, past_names
 from .audio import Audio, Samples, until_failure
+from .beside import Beside
 from .bundle import MANIFEST, Bundle
 from .decoders import Decoders
 from .decoding import Decoding, DecodingArguments
@@ -79,9 +81,16 @@ def load(
             f"no bundle was named, and this installation has no embedded model in {EMBEDDED}: name "
             "the folder of a bundle, or install wav2edge again"
         )
+    asked = Decoding(**decoding)
     with Bundle.reading(EMBEDDED if bundle is None else bundle) as found:
-        session = open_session(found.model_path, threads=threads, provider=provider)
-    return Recognizer(found, session, Decoding(**decoding))
+        opened = Beside(partial(open_session, found.model_path, threads=threads, provider=provider))
+        try:
+            # A language model takes as long to load as the session, and one core more.
+            decoders = Decoders(found)
+            decoders.make(asked, live=False)
+        finally:
+            session = opened.result()
+    return Recognizer(found, session, asked, decoders)
 
 
 class Recognizer:
@@ -91,19 +100,26 @@ class Recognizer:
         bundle: What the model is.
         session: The model, loaded.
         decoding: How log-probs become words, unless a call says otherwise.
+        decoders: Of the bundle, if some are there already.
 
     Raises:
         Wav2EdgeError: If the decoding cannot be; see `Decoders.make`.
         ModelFormatError: If the session's model is not one of ours.
     """
 
-    def __init__(self, bundle: Bundle, session: Session, decoding: Decoding | None = None) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        session: Session,
+        decoding: Decoding | None = None,
+        decoders: Decoders | None = None,
+    ) -> None:
         self.bundle = bundle
         self.providers = session.providers
         """What runs the model, most preferred first."""
         self._model = _model(bundle, session)
         self._decoding = decoding or Decoding()
-        self._decoders = Decoders(bundle, self._model.geometry)
+        self._decoders = decoders or Decoders(bundle)
         self._decoder = self._decoders.make(self._decoding, live=False)
         self._vad: Vad | None = None
         self._loading = threading.Lock()

@@ -66,6 +66,21 @@ def test_a_fresh_process_tells_what_it_took(tiny_bundle: Path) -> None:
     assert 10 < memory.median < 1000
 
 
+def test_a_fresh_process_may_keep_its_bytecode(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A start is that of an installed package, which is compiled already."""
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    told = '{"import_s": 0, "load_s": 0, "hear_s": 0, "cpu_s": 0, "loaded_mb": 0, "peak_mb": 0}'
+    program = tmp_path / "python"
+    program.write_text(
+        f"#!/bin/sh\n[ -z \"$PYTHONDONTWRITEBYTECODE\" ] && echo '{told}'\n", encoding="utf-8"
+    )
+    program.chmod(0o755)
+    monkeypatch.setattr("sys.executable", str(program))
+    assert run("offline", tmp_path, tmp_path / "a.wav").import_s == 0
+
+
 def test_a_recording_is_as_long_as_asked(tmp_path: Path) -> None:
     """What the processes hear is the clips over and over, 16 bits, cut at the length."""
     path = tmp_path / "a.wav"

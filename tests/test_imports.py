@@ -75,6 +75,18 @@ def test_transcription_needs_no_torch(tiny_bundle: Path, root: Path) -> None:
     assert loaded & set(NEVER_ON_A_DEVICE) == set()
 
 
+@pytest.mark.parametrize("decoding", ["", "phrases='turn (on|off) the light'"])
+def test_a_start_needs_no_masked_arrays(decoding: str) -> None:
+    """`np.unique` would import numpy.ma at its first call: 10 ms and more of a device's start."""
+    code = (
+        f"import numpy, sys, wav2edge\nrecognizer = wav2edge.load({decoding})\n"
+        "recognizer.transcribe(numpy.zeros(16000, numpy.float32), 16000)\n"
+        "stream = recognizer.stream()\nstream.push(numpy.zeros(16000, numpy.float32))\n"
+        "stream.finish()\nassert 'numpy.ma' not in sys.modules"
+    )
+    assert "onnxruntime" in loaded_after(code)
+
+
 def test_unknown_names_are_refused_by_name() -> None:
     """A name that is not public raises AttributeError naming it, as any module would."""
     with pytest.raises(AttributeError, match="'wav2edge' has no attribute 'Lod'"):

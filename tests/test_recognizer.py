@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from tiny_bundle import FACTS, HOP, RATE_HZ, RECEPTIVE_FIELD, TOKENS, say
 
 import wav2edge
+from wav2edge.lm.errors import LanguageModelNotFoundError
 from wav2edge.runtime import recognizer as module
 from wav2edge.runtime.bundle import MODEL, Bundle
 from wav2edge.runtime.errors import (
@@ -24,6 +25,7 @@ from wav2edge.runtime.errors import (
     ModelFormatError,
     ProviderError,
     SamplesError,
+    ThreadsError,
     TruncatedAudioError,
 )
 from wav2edge.runtime.recognizer import Recognizer, load
@@ -35,6 +37,52 @@ SENTENCE = "BAD CAB FEED AGED"
 def recognizer(tiny_bundle: Path) -> Recognizer:
     """The tiny model, which hears what `say` says."""
     return load(tiny_bundle)
+
+
+# --- what is loaded ------------------------------------------------------------------------------
+
+
+def test_a_decoder_is_made_beside_the_session(
+    tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The session is opened while what decodes is made: a language model takes as long as it."""
+    made, open_session, make = threading.Event(), module.open_session, module.Decoders.make
+
+    def opens_late(*given: Any, **asked: Any) -> Any:
+        assert made.wait(30), "the session is waited for before a decoder is made"
+        return open_session(*given, **asked)
+
+    def makes(*given: Any, **asked: Any) -> Any:
+        try:
+            return make(*given, **asked)
+        finally:
+            made.set()
+
+    monkeypatch.setattr(module, "open_session", opens_late)
+    monkeypatch.setattr(module.Decoders, "make", makes)
+    assert load(tiny_bundle).transcribe(say("BAD"), RATE_HZ).text == "BAD"
+
+
+def test_a_load_that_fails_leaves_no_thread(
+    tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A decoder that cannot be is told when the session is there; of two failures the model's."""
+    opened, open_session = threading.Event(), module.open_session
+
+    def opens(*given: Any, **asked: Any) -> Any:
+        time.sleep(0.2)
+        opened.set()
+        return open_session(*given, **asked)
+
+    monkeypatch.setattr(module, "open_session", opens)
+    before = threading.active_count()
+    with pytest.raises(LanguageModelNotFoundError):
+        load(tiny_bundle, lm=tiny_bundle / "missing.arpa")
+    assert opened.is_set()
+    assert threading.active_count() == before
+    with pytest.raises(ThreadsError):
+        load(tiny_bundle, threads=0, lm=tiny_bundle / "missing.arpa")
+    assert threading.active_count() == before
 
 
 # --- what is heard -------------------------------------------------------------------------------
