@@ -183,11 +183,14 @@ def _scale(values: Sequence[float], axis: Axis, start: float, end: float) -> _Sc
 
 def _grid(x: _Scale, y: _Scale, across: Axis, up: Axis) -> list[str]:
     left, right, top, bottom = x.start, x.end, y.end, y.start
-    parts = []
-    for value in across.ticks or ticks(x.low, x.high, log=x.log):
-        at = x.place(value)
+    parts, taken_to = [], -math.inf
+    for value in sorted(across.ticks or ticks(x.low, x.high, log=x.log)):
+        at, number = x.place(value), f"{value:g}"
         parts.append(f'<path class="grid" d="M{at:.1f} {top:g}V{bottom:g}"/>')
-        parts.append(_text(at, bottom + 16, f"{value:g}"))
+        half = _LETTER * len(number) / 2
+        if at - half > taken_to:  # others would run into one another
+            parts.append(_text(at, bottom + 16, number))
+            taken_to = at + half
     for value in up.ticks or ticks(y.low, y.high, log=y.log):
         at = y.place(value)
         parts.append(f'<path class="grid" d="M{left:g} {at:.1f}H{right:g}"/>')

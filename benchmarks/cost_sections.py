@@ -7,7 +7,7 @@ from .section import Section, shown
 
 def cost_sections(result: Result) -> list[Section]:
     """Return what a cost result says over length, settings, threads and operators."""
-    return [_length(result), _settings(result), _threads(result), _operators(result)]
+    return [_length(result), _settings(result), _threads(result), operators(result)]
 
 
 def _length(result: Result) -> Section:
@@ -81,7 +81,8 @@ def _threads(result: Result) -> Section:
     return Section("Cost against threads", charts=charts, rows=rows)
 
 
-def _operators(result: Result) -> Section:
+def operators(result: Result) -> Section:
+    """Return what each kind of operator takes, those that take longest first."""
     charts = []
     ways = {"offline": "10 s at once", "step": "A stream's step"}
     spent = {way: _spent_by_operator(result, way) for way in ways}
@@ -92,7 +93,11 @@ def _operators(result: Result) -> Section:
     if not charts:
         return Section("Operators", "Told for the CPU alone.")
     table = [["ms per second of audio", *ways.values()]]
-    for operator in dict.fromkeys(name for of in spent.values() for name in of):
+    longest_first = sorted(
+        {name for of in spent.values() for name in of},
+        key=lambda name: [-of.get(name, 0.0) for of in spent.values()],
+    )
+    for operator in longest_first:
         cells = (f"{of[operator]:.3g}" if operator in of else "" for of in spent.values())
         table.append([operator, *cells])
     text = "Time in each kind of operator, convolutions and transformer together."

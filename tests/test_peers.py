@@ -107,10 +107,8 @@ def test_a_peer_answers_order_by_order(tmp_path: Path) -> None:
         assert 10 < first.peak_rss_mb < 1000
 
 
-def test_a_peer_may_keep_its_bytecode(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """pip has compiled what it installed; who runs from sources is not compiled in every start."""
+def test_a_peer_may_keep_its_bytecode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pip has compiled what it installed; who runs from sources is not compiled in every start."""
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     source = """
 import sys

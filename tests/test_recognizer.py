@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -18,7 +18,9 @@ from tiny_bundle import FACTS, HOP, RATE_HZ, RECEPTIVE_FIELD, TOKENS, say
 import wav2edge
 from wav2edge.lm.errors import LanguageModelNotFoundError
 from wav2edge.runtime import recognizer as module
+from wav2edge.runtime import session
 from wav2edge.runtime.bundle import MODEL, Bundle
+from wav2edge.runtime.decoders import Decoders
 from wav2edge.runtime.errors import (
     BundleNotFoundError,
     DamagedBundleError,
@@ -29,6 +31,9 @@ from wav2edge.runtime.errors import (
     TruncatedAudioError,
 )
 from wav2edge.runtime.recognizer import Recognizer, load
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SENTENCE = "BAD CAB FEED AGED"
 
@@ -46,20 +51,22 @@ def test_a_decoder_is_made_beside_the_session(
     tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The session is opened while what decodes is made: a language model takes as long as it."""
-    made, open_session, make = threading.Event(), module.open_session, module.Decoders.make
+    made = threading.Event()
+    open_session: Callable[..., object] = session.open_session
+    make: Callable[..., object] = Decoders.make
 
-    def opens_late(*given: Any, **asked: Any) -> Any:
+    def opens_late(*given: object, **asked: object) -> object:
         assert made.wait(30), "the session is waited for before a decoder is made"
         return open_session(*given, **asked)
 
-    def makes(*given: Any, **asked: Any) -> Any:
+    def makes(*given: object, **asked: object) -> object:
         try:
             return make(*given, **asked)
         finally:
             made.set()
 
     monkeypatch.setattr(module, "open_session", opens_late)
-    monkeypatch.setattr(module.Decoders, "make", makes)
+    monkeypatch.setattr(Decoders, "make", makes)
     assert load(tiny_bundle).transcribe(say("BAD"), RATE_HZ).text == "BAD"
 
 
@@ -67,9 +74,10 @@ def test_a_load_that_fails_leaves_no_thread(
     tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A decoder that cannot be is told when the session is there; of two failures the model's."""
-    opened, open_session = threading.Event(), module.open_session
+    opened = threading.Event()
+    open_session: Callable[..., object] = session.open_session
 
-    def opens(*given: Any, **asked: Any) -> Any:
+    def opens(*given: object, **asked: object) -> object:
         time.sleep(0.2)
         opened.set()
         return open_session(*given, **asked)

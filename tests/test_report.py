@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,10 @@ import pytest
 pytest.importorskip("onnx", reason="the tiny model is built with onnx")
 
 from wav2edge.benchmarks import charts, cost, everything, fresh, keep_up, latency_figures, streams
+from wav2edge.benchmarks.charts import Axis, Curve, curves
 from wav2edge.benchmarks.clips import find_clips
 from wav2edge.benchmarks.conditions import Conditions
+from wav2edge.benchmarks.cost_sections import operators
 from wav2edge.benchmarks.report import html, markdown
 from wav2edge.benchmarks.result import BenchmarkError, Figure, Result
 from wav2edge.cli import main
@@ -217,3 +220,28 @@ def test_all_goes_on_where_one_cannot_be_run(
     assert "rapidfuzz" in found.left_out["latency-low"]
     assert found.left_out["memory"] == "no data"
     assert {"accuracy", "decoder", "peers", "sizes"} < set(found.left_out)
+
+
+def test_numbers_along_an_axis_never_run_into_one_another() -> None:
+    """Where points lie close together every one has its line, and not all have a number."""
+    at = [1.02, 2.01, 4.02, 8.01, 16.02]
+    chart = curves([Curve("", at, at)], Axis("left", ticks=at), Axis("up", ticks=[1.0]), title="")
+    numbers = re.findall(r'x="([\d.]+)"[^>]*>([\d.]+)</text>', chart)
+    places = [float(x) for x, number in numbers if float(number) in at]
+    written = [number for _, number in numbers if float(number) in at]
+    assert written == ["1.02", "4.02", "8.01", "16.02"]
+    assert all(b - a > 30 for a, b in pairwise(places))
+    assert len(re.findall(r'class="grid" d="M[\d.]+ [\d.]+V', chart)) == len(at)
+
+
+def test_operators_stand_by_what_they_take(conditions: Conditions) -> None:
+    """In the table as in the bars: those that take longest first; what one way lacks is empty."""
+    took = {"offline_front_Conv": 1.0, "offline_context_MatMul": 2.0, "step_context_Gelu": 3.0}
+    figures: dict[str, Figure | None] = {
+        f"operator_{name}_ms_per_s": Figure(ms, ms, ms, 1) for name, ms in took.items()
+    }
+    assert operators(Result("cost", conditions, figures, {})).rows[1:] == [
+        ["MatMul", "2", ""],
+        ["Conv", "1", ""],
+        ["Gelu", "", "3"],
+    ]
