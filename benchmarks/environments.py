@@ -1,7 +1,6 @@
 """Virtual environments of other projects' software, made in the cache and kept there."""
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -35,15 +34,6 @@ def environment(folder: Path, packages: Sequence[str]) -> Path:
     run([python, *pip, *packages], limit_s=_LIMIT_S)
     done.write_text(json.dumps(list(packages)), encoding="utf-8")
     return python
-
-
-def variables() -> dict[str, str]:
-    """Return the environment for a process whose start counts.
-
-    It may keep the bytecode of what it imports, as pip has done for all that it installed: without
-    it, who runs from sources would be read and compiled anew in every start.
-    """
-    return {name: told for name, told in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 def run(command: Sequence[str | Path], *, limit_s: float) -> None:

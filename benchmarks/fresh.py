@@ -5,6 +5,7 @@ cache; every way and length has a turn in each round.
 """
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -20,7 +21,6 @@ from wav2edge.runtime.recognizer import Recognizer
 
 from .clips import Clip, looped
 from .conditions import Conditions, options_of
-from .environments import variables
 from .fits import line
 from .latency import described
 from .result import BenchmarkError, Figure, Result, percentile, spread
@@ -100,7 +100,7 @@ def run(
     command += [str(threads), provider]
     began_s = time.perf_counter()
     with subprocess.Popen(  # noqa: S603  (our own module)
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=variables(), text=True
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=_variables(), text=True
     ) as process:
         assert process.stdout is not None
         told = process.stdout.readline()
@@ -110,6 +110,15 @@ def run(
         last = (complaint.strip().splitlines() or ["no word"])[-1]
         raise BenchmarkError(f"a process that hears {recording.name} ended early: {last}")
     return Fresh(wall_s=wall_s, **json.loads(told))
+
+
+def _variables() -> dict[str, str]:
+    """Return the environment of a process whose start counts.
+
+    It may keep the bytecode of what it imports, as pip has done for all that it installed: without
+    it, who runs from sources would be read and compiled anew in every start.
+    """
+    return {name: told for name, told in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 def measure_start(

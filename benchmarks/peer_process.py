@@ -1,6 +1,7 @@
 """One peer in a process of its own: orders go in, answers come out, and silence has a limit."""
 
 import json
+import os
 import queue
 import subprocess
 import threading
@@ -12,7 +13,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from .environments import variables
 from .result import BenchmarkError
 
 WORKER = Path(__file__).with_name("peer_worker.py")
@@ -182,7 +182,7 @@ def _started(
 def _variables(threads: int) -> dict[str, str]:
     """Return the environment: no more threads than asked for, and no hub."""
     return {
-        **variables(),
+        **os.environ,
         "OMP_NUM_THREADS": str(threads),
         "HF_HUB_OFFLINE": "1",
         "TOKENIZERS_PARALLELISM": "false",

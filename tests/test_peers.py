@@ -107,20 +107,6 @@ def test_a_peer_answers_order_by_order(tmp_path: Path) -> None:
         assert 10 < first.peak_rss_mb < 1000
 
 
-def test_a_peer_may_keep_its_bytecode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pip has compiled what it installed; who runs from sources is not compiled in every start."""
-    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
-    source = """
-import sys
-DISTRIBUTIONS = ()
-
-def load(job):
-    return {"whole": lambda samples: "not kept" if sys.dont_write_bytecode else "kept"}
-"""
-    with peer(tmp_path, source) as process:
-        assert process.ask("whole", audio(tmp_path, 10)).text == "kept"
-
-
 @pytest.mark.parametrize(
     ("source", "said"),
     [
