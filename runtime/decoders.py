@@ -37,21 +37,28 @@ class Decoders:
 
     Args:
         bundle: Of the model.
+        usual: What holds where nothing else is asked for.
+
+    Raises:
+        Wav2EdgeError: What is usual cannot be; see `make`.
     """
 
-    def __init__(self, bundle: Bundle) -> None:
+    def __init__(self, bundle: Bundle, usual: Decoding | None = None) -> None:
         self._bundle = bundle
         geometry = bundle.manifest.geometry
         self._hop_s = geometry.duration_ms(1) / 1000
         self._pause_frames = geometry.frames_for(PAUSE_S * 1000)
         self._kept: dict[object, Any] = {}
         self._making = threading.RLock()
+        self._asked = usual or Decoding()
+        self.usual = self.make(Decoding(), live=False)
+        """The usual one, for recordings."""
 
     def make(self, asked: Decoding, *, live: bool) -> UtteranceDecoder:
         """Make a decoder.
 
         Args:
-            asked: What is asked for.
+            asked: What is asked for; what it leaves open is as usual.
             live: For a stream.
 
         Raises:
@@ -63,6 +70,7 @@ class Decoders:
             HotwordError: If a hotword cannot be spelled.
             DecoderError: If an option of the search means nothing.
         """
+        asked = asked.over(self._asked)
         if live and asked.decoder == "pyctcdecode":
             raise OfflineOnlyError(
                 "decoder 'pyctcdecode' was asked for in a stream, and decodes whole recordings "
@@ -79,12 +87,13 @@ class Decoders:
             reject_below=self._bundle.manifest.reject_below,
         )
 
-    def vocabulary(self, asked: Decoding) -> "Vocabulary | None":
-        """Return how the words of the language model that is used are spelled; None without one.
+    def vocabulary(self) -> "Vocabulary | None":
+        """Return how the words of the usual language model are spelled; None without one.
 
         Raises:
             LanguageModelError: If it cannot be loaded.
         """
+        asked = self._asked
         if asked.phrases is not None or asked.decoder == "greedy":
             return None
         with self._making:

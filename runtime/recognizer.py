@@ -67,8 +67,9 @@ def load(
         provider: What runs the model: `cpu`, `cuda`, `tensorrt`, `openvino`, `coreml`, `directml`,
             one of them with options, `("cuda", {"device_id": 1})`, or a list in order of
             preference. Each that is named must be there, or it is an error.
-        **decoding: `lm`, `hotwords`, `phrases`, `beam`, `alpha`, `beta`, `decoder`, `reject`: how
-            log-probs become words, unless a call says otherwise; see `Decoding`.
+        **decoding: `lm`, `domain`, `hotwords`, `phrases`, `beam`, `alpha`, `beta`, `blank_penalty`,
+            `decoder`, `reject`: how log-probs become words, unless a call says otherwise; see
+            `Decoding`.
 
     Raises:
         Wav2EdgeError: If the decoding cannot be; see `Decoders.make`.
@@ -81,16 +82,15 @@ def load(
             f"no bundle was named, and this installation has no embedded model in {EMBEDDED}: name "
             "the folder of a bundle, or install wav2edge again"
         )
-    asked = Decoding(**decoding)
+    usual = Decoding(**decoding)
     with Bundle.reading(EMBEDDED if bundle is None else bundle) as found:
         opened = Beside(partial(open_session, found.model_path, threads=threads, provider=provider))
         try:
             # A language model takes as long to load as the session, and one core more.
-            decoders = Decoders(found)
-            decoders.make(asked, live=False)
+            decoders = Decoders(found, usual)
         finally:
             session = opened.result()
-    return Recognizer(found, session, asked, decoders)
+    return Recognizer(found, session, decoders)
 
 
 class Recognizer:
@@ -99,35 +99,26 @@ class Recognizer:
     Args:
         bundle: What the model is.
         session: The model, loaded.
-        decoding: How log-probs become words, unless a call says otherwise.
-        decoders: Of the bundle, if some are there already.
+        decoders: How log-probs become words; None: as the bundle says.
 
     Raises:
         Wav2EdgeError: If the decoding cannot be; see `Decoders.make`.
         ModelFormatError: If the session's model is not one of ours.
     """
 
-    def __init__(
-        self,
-        bundle: Bundle,
-        session: Session,
-        decoding: Decoding | None = None,
-        decoders: Decoders | None = None,
-    ) -> None:
+    def __init__(self, bundle: Bundle, session: Session, decoders: Decoders | None = None) -> None:
         self.bundle = bundle
         self.providers = session.providers
         """What runs the model, most preferred first."""
         self._model = _model(bundle, session)
-        self._decoding = decoding or Decoding()
         self._decoders = decoders or Decoders(bundle)
-        self._decoder = self._decoders.make(self._decoding, live=False)
         self._vad: Vad | None = None
         self._loading = threading.Lock()
 
     @property
     def vocabulary(self) -> "Vocabulary | None":
         """The words of the language model: how many, and which can never be heard; None: none."""
-        return self._decoders.vocabulary(self._decoding)
+        return self._decoders.vocabulary()
 
     @property
     def sample_rate_hz(self) -> int:
@@ -167,9 +158,9 @@ class Recognizer:
             InferenceError: If ONNX Runtime fails.
             Wav2EdgeError: If the decoding cannot be; see `Decoders.make`.
         """
-        decoder = self._decoder
+        decoder = self._decoders.usual
         if decoding:
-            decoder = self._decoders.make(Decoding(**decoding).over(self._decoding), live=False)
+            decoder = self._decoders.make(Decoding(**decoding), live=False)
         failures: list[AudioError] = []
         with Audio(audio, sample_rate=sample_rate, to_hz=self.sample_rate_hz) as source:
             words: list[SpokenWord] = []
@@ -300,7 +291,7 @@ class Recognizer:
             )
         options = _preset(latency, LATENCIES, StreamOptions, "latency")
         rules = _preset(endpoint, ENDPOINTS, EndpointOptions, "endpoint")
-        decoder = self._decoders.make(Decoding(**decoding).over(self._decoding), live=True)
+        decoder = self._decoders.make(Decoding(**decoding), live=True)
         geometry = self._model.geometry
         segmenter = Segmenter(decoder, Endpointer(rules, geometry), geometry)
         detector = self._detector() if vad else None
