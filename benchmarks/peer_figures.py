@@ -34,8 +34,8 @@ DEFINITIONS = {
     "start_cpu_s": "the same: CPU time of the whole process and all its threads, interpreter "
     "included",
     "file_mb": "size of the model's files",
-    "rss_3s_mb": "largest resident set of a fresh process after the 3 s clip",
-    "rss_beyond_3s_mb": "the same less the size of the model's files",
+    "rss_beyond_3s_mb": "largest resident set of a fresh process after the 3 s clip, less the size "
+    "of the model's files",
     "rss_beyond_30s_mb": "the same after 30 s at once (the pipeline: in its chunks)",
     "cpu_10s": "CPU ms of the process per second of audio, 10 s at once, text included",
     "cpu_30s": "the same for 30 s at once",

@@ -166,7 +166,6 @@ def _start(field: Field, name: str, peer: PeerProcess, first: Path, longest: Pat
     seat, answer = field.seats[name], peer.ask("whole", first)
     field.note("start_wall_s", name, answer.since_start_wall_s)
     field.note("start_cpu_s", name, answer.since_start_cpu_s)
-    field.note("rss_3s_mb", name, answer.peak_rss_mb)
     field.note("rss_beyond_3s_mb", name, answer.peak_rss_mb - seat.size_mb)
     peak_rss_mb = peer.ask("whole", longest).peak_rss_mb
     field.note("rss_beyond_30s_mb", name, peak_rss_mb - seat.size_mb)

@@ -189,6 +189,8 @@ class Search:
         # Where an edge reads its score: inside or behind its source, but behind it for a repeat.
         self._reads = graph.sources + graph.n_nodes * graph.repeats
         self._first_edge = graph.first_edge[:-1]
+        self._accepts = np.zeros(graph.n_nodes, np.bool_)
+        self._accepts[graph.accepting] = True
         order = np.argsort(graph.sources, kind="stable")
         targets = np.repeat(np.arange(graph.n_nodes), np.diff(graph.first_edge))
         self._out_targets = targets[order]
@@ -249,7 +251,7 @@ class Search:
         """Return the best node that a phrase may end in, and its score: -inf if none is alive."""
         accepting = self.graph.accepting
         if scores.nodes is not None:
-            accepting = scores.nodes[np.isin(scores.nodes, accepting)]
+            accepting = scores.nodes[self._accepts[scores.nodes]]
             if not len(accepting):
                 return _START, -np.inf
         return self._best_of(scores, accepting)

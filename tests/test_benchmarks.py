@@ -574,7 +574,7 @@ def test_kept_results_can_be_read(root: Path) -> None:
     for path in sorted((root / "benchmarks" / "results").glob("*.json")):
         result = Result.read(path)
         assert result.conditions.revision, path
-        assert path.stat().st_size < 250_000, path
+        assert path.stat().st_size < 200_000, path
         assert '"/' not in path.read_text(encoding="utf-8"), path
 
 

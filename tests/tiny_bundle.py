@@ -104,10 +104,44 @@ def tiny_model() -> "onnx.ModelProto":
     def tensor(name: str, *shape: int | str) -> "onnx.ValueInfoProto":
         return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
 
-    def constants(**values: object) -> "list[onnx.TensorProto]":
-        return [numpy_helper.from_array(np.asarray(v), k) for k, v in values.items()]
+    outputs = {
+        "features": (1, "f", 1),
+        "log_probs": (1, "n", len(TOKENS)),
+        "new_key_0": ("k", 1),
+        "new_value_0": ("k", 1),
+    }
+    branches = {
+        f"{kind}_branch": helper.make_graph(
+            nodes, kind, [], [tensor(f"{name}_{end}", *shape) for name, shape in outputs.items()]
+        )
+        for kind, end, nodes in (("then", "f", _front()), ("else", "c", _context()))
+    }
+    graph = helper.make_graph(
+        [
+            helper.make_node("Size", ["samples"], ["n_samples"]),
+            helper.make_node("Greater", ["n_samples", "none"], ["any_samples"]),
+            helper.make_node("If", ["any_samples"], list(outputs), **branches),
+        ],
+        "tiny",
+        [
+            tensor("samples", 1, "n"),
+            tensor("frames", 1, "p", 1),
+            tensor("key_0", "l", 1),
+            tensor("value_0", "l", 1),
+            tensor("hold", "h"),
+        ],
+        [tensor(name, *shape) for name, shape in outputs.items()],
+        [numpy_helper.from_array(np.asarray(v), k) for k, v in _constants().items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    checker.check_model(model, full_check=True)
+    return model
 
-    front = [
+
+def _front() -> "list[onnx.NodeProto]":
+    from onnx import helper
+
+    return [
         helper.make_node("Unsqueeze", ["samples", "axis"], ["x"]),
         helper.make_node("Conv", ["x", "mean_0"], ["y"], strides=[STRIDES[0]]),
         helper.make_node("Conv", ["y", "mean_1"], ["z"], strides=[STRIDES[1]]),
@@ -116,7 +150,12 @@ def tiny_model() -> "onnx.ModelProto":
         helper.make_node("Identity", ["no_keys"], ["new_key_0_f"]),
         helper.make_node("Identity", ["no_keys"], ["new_value_0_f"]),
     ]
-    context = [
+
+
+def _context() -> "list[onnx.NodeProto]":
+    from onnx import helper
+
+    return [
         helper.make_node("Slice", ["frames", "past", "far", "axis"], ["now"]),
         helper.make_node("Sub", ["now", "loudness"], ["distance"]),
         helper.make_node("Mul", ["distance", "distance"], ["square"]),
@@ -134,49 +173,21 @@ def tiny_model() -> "onnx.ModelProto":
         helper.make_node("Squeeze", ["kept", "origin"], ["new_value_0_c"]),
         helper.make_node("Identity", ["no_features"], ["features_c"]),
     ]
-    outputs = {
-        "features": (1, "f", 1),
-        "log_probs": (1, "n", len(TOKENS)),
-        "new_key_0": ("k", 1),
-        "new_value_0": ("k", 1),
+
+
+def _constants() -> dict[str, object]:
+    return {
+        "axis": np.array([1]),
+        "past": np.array([LEFT_FRAMES]),
+        "origin": np.array([0]),
+        "far": np.array([2**40]),
+        "none": np.int64(0),
+        "nothing": np.float32(0),
+        "mean_0": np.full((1, 1, KERNELS[0]), 1 / KERNELS[0], np.float32),
+        "mean_1": np.array([[[1 / 7] * 7 + [0]]], np.float32),  # a frame's own samples alone
+        "loudness": np.arange(len(TOKENS), dtype=np.float32) / 10,
+        "sharpness": np.float32(-SHARPNESS * 100),
+        "no_rows": np.zeros((1, 0, len(TOKENS)), np.float32),
+        "no_keys": np.zeros((0, 1), np.float32),
+        "no_features": np.zeros((1, 0, 1), np.float32),
     }
-    branches = {
-        f"{kind}_branch": helper.make_graph(
-            nodes, kind, [], [tensor(f"{name}_{end}", *shape) for name, shape in outputs.items()]
-        )
-        for kind, end, nodes in (("then", "f", front), ("else", "c", context))
-    }
-    graph = helper.make_graph(
-        [
-            helper.make_node("Size", ["samples"], ["n_samples"]),
-            helper.make_node("Greater", ["n_samples", "none"], ["any_samples"]),
-            helper.make_node("If", ["any_samples"], list(outputs), **branches),
-        ],
-        "tiny",
-        [
-            tensor("samples", 1, "n"),
-            tensor("frames", 1, "p", 1),
-            tensor("key_0", "l", 1),
-            tensor("value_0", "l", 1),
-            tensor("hold", "h"),
-        ],
-        [tensor(name, *shape) for name, shape in outputs.items()],
-        constants(
-            axis=np.array([1]),
-            past=np.array([LEFT_FRAMES]),
-            origin=np.array([0]),
-            far=np.array([2**40]),
-            none=np.int64(0),
-            nothing=np.float32(0),
-            mean_0=np.full((1, 1, KERNELS[0]), 1 / KERNELS[0], np.float32),
-            mean_1=np.array([[[1 / 7] * 7 + [0]]], np.float32),  # a frame's own samples alone
-            loudness=np.arange(len(TOKENS), dtype=np.float32) / 10,
-            sharpness=np.float32(-SHARPNESS * 100),
-            no_rows=np.zeros((1, 0, len(TOKENS)), np.float32),
-            no_keys=np.zeros((0, 1), np.float32),
-            no_features=np.zeros((1, 0, 1), np.float32),
-        ),
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-    checker.check_model(model, full_check=True)
-    return model
